@@ -1,0 +1,45 @@
+"""Units of measure: which ones exist, and which can stand for which."""
+
+from functools import cache
+
+import pint
+
+
+@cache
+def _registry() -> pint.UnitRegistry[float]:
+    units: pint.UnitRegistry[float] = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
+    units.define("percent_relative_humidity = percent = %RH")
+    return units
+
+
+# Units as they are written on screens, where pint has another name.
+_SPELLING = {
+    "m³": "m**3",
+    "m3": "m**3",
+    "m³/h": "m**3/hour",
+    "°C": "degC",
+    "℃": "degC",
+    "%": "percent",
+    "": "dimensionless",
+}
+
+
+def _parsed(unit: str) -> pint.Unit:
+    try:
+        return _registry().Unit(_SPELLING.get(unit, unit))
+    except (pint.UndefinedUnitError, ValueError, TypeError, AttributeError) as error:
+        raise UnknownUnitError(f"'{unit}' is not a unit; write it like kWh, m³, °C, kW or %") from error
+
+
+class UnknownUnitError(ValueError):
+    """The text is not a unit."""
+
+
+def compatible(unit: str, other: str) -> bool:
+    """Whether both measure the same dimension (kWh and MJ do, kWh and kW do not)."""
+    return bool(_parsed(unit).dimensionality == _parsed(other).dimensionality)
+
+
+def convert(value: float, unit: str, to: str) -> float:
+    """Convert ``value``; raises UnknownUnitError or, for units that do not match, pint.DimensionalityError."""
+    return float(_registry().Quantity(value, _parsed(unit)).to(_parsed(to)).magnitude)

@@ -1,0 +1,278 @@
+"""The site file: what is there (places, gateways, devices) and who is in it (tenants, leases).
+
+One TOML file per site (``deploy/sites/*.toml``).  The edge takes its gateways, lines and devices from it, the
+hub registers everything.  Unknown keys are refused; after ``parse`` nothing is optional but what says so.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+
+Code = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=120)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Named(_Part):
+    code: Code
+    name_zh: Name
+    name_en: Name
+
+
+class Organisation(_Named):
+    """Who owns the site."""
+
+
+class Site(_Named):
+    """The park itself."""
+
+    timezone: str
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+    latitude: float = 0.0
+    longitude: float = 0.0
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"'{value}' is not a time zone; write it like Asia/Shanghai") from error
+        return value
+
+
+class Floor(_Named):
+    """One storey of a building."""
+
+
+class Building(_Named):
+    """One building with its floors, lowest first."""
+
+    floors: tuple[Floor, ...]
+
+
+class Unit(_Part):
+    """One lettable unit (a room or a suite)."""
+
+    code: Code
+    floor: Code
+    area_m2: Annotated[Decimal, Field(gt=0)]
+
+
+class Gateway(_Part):
+    """One gateway: the process that polls some lines and owns one spool."""
+
+    code: Code
+    acknowledge: Literal["hub", "none"] = "hub"
+    spool_max_mb: Annotated[int, Field(ge=1, le=65536)] = 512
+
+
+class Line(_Part):
+    """One physical connection: a TCP endpoint with its own queue."""
+
+    code: Code
+    gateway: Code
+    driver: Literal["modbus"]
+    host: Annotated[str, StringConstraints(min_length=1)]
+    port: Annotated[int, Field(ge=1, le=65535)]
+    poll_s: Annotated[float, Field(ge=0.2, le=3600)]
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 1.0
+
+
+class Commodity(StrEnum):
+    """What a meter counts."""
+
+    ELECTRICITY = "electricity"
+    WATER = "water"
+
+
+class Role(StrEnum):
+    """Where a device stands in the meter tree, or that it is plant."""
+
+    MAIN = "main"
+    FLOOR = "floor"
+    TENANT = "tenant"
+    COMMON = "common"
+    PLANT = "plant"
+
+
+class Device(_Named):
+    """One meter or controller on a line.
+
+    ``space`` is where it hangs (building, floor or unit), ``serves`` the units that a tenant meter measures,
+    ``parent`` the meter upstream, ``multiplier`` the CT/PT ratio between meter face and consumption, ``units`` the unit per measure where the
+    site expects another spelling than the profile.
+    """
+
+    line: Code
+    address: Annotated[int, Field(ge=1, le=247)]
+    profile: Code
+    role: Role
+    space: Code
+    commodity: Commodity | None = None
+    parent: Code | None = None
+    serves: tuple[Code, ...] = ()
+    multiplier: Annotated[Decimal, Field(gt=0)] = Decimal(1)
+    units: Mapping[str, str] = Field(default_factory=dict)
+
+
+class Technician(_Part):
+    """Somebody who can be sent: skills and the buildings that he serves."""
+
+    login: Code
+    name: Name
+    skills: tuple[Code, ...]
+    zones: tuple[Code, ...]
+
+
+class Tenant(_Named):
+    """A party that leases."""
+
+    tax_number: str = ""
+    address: str = ""
+
+
+class Lease(_Part):
+    """A lease: units, term, rent and the tariffs for what its meters count."""
+
+    code: Code
+    tenant: Code
+    units: Annotated[tuple[Code, ...], Field(min_length=1)]
+    start: date
+    end: date  # last day of the term
+    rent_per_m2_month: Annotated[Decimal, Field(ge=0)]
+    rent_tax: Code = "vat-lease-9"
+    electricity_tariff: Code | None = None
+    water_tariff: Code | None = None
+    due_days: Annotated[int, Field(ge=0, le=365)] = 15
+
+
+class SiteFile(_Part):
+    """Everything in one site file."""
+
+    organisation: Organisation
+    site: Site
+    building: tuple[Building, ...]
+    unit: tuple[Unit, ...] = ()
+    gateway: tuple[Gateway, ...] = ()
+    line: tuple[Line, ...] = ()
+    device: tuple[Device, ...] = ()
+    technician: tuple[Technician, ...] = ()
+    tenant: tuple[Tenant, ...] = ()
+    lease: tuple[Lease, ...] = ()
+
+
+class InvalidSiteError(ValueError):
+    """The site file cannot be used; ``problems`` holds one sentence each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def parse(data: Mapping[str, Any]) -> SiteFile:
+    """Check a decoded site file; raises InvalidSiteError with a sentence for every problem."""
+    try:
+        site = SiteFile.model_validate(data)
+    except ValidationError as error:
+        raise InvalidSiteError([_sentence(dict(e), data) for e in error.errors()]) from None
+    problems = [*_duplicates(site), *_dangling(site)]
+    if problems:
+        raise InvalidSiteError(problems)
+    return site
+
+
+def _where(path: tuple[int | str, ...], data: Any) -> str:
+    """Name a place in the file by codes, as a person would: device 'EM-1', key 'addres'."""
+    words: list[str] = []
+    here = data
+    for step in path:
+        try:
+            here = here[step]
+        except (KeyError, IndexError, TypeError):
+            here = None
+        if isinstance(step, int):
+            code = here.get("code") or here.get("login") if isinstance(here, Mapping) else None
+            words.append(f"'{code}'" if code else f"no. {step + 1}")
+        else:
+            words.append(step)
+    return " ".join(words)
+
+
+_SAYINGS: dict[str, str] = {
+    "extra_forbidden": "is not a known key; remove it or correct its spelling",
+    "missing": "is missing; add it",
+}
+
+
+def _sentence(error: Mapping[str, Any], data: Any) -> str:
+    where = _where(tuple(error["loc"]), data)
+    said = _SAYINGS.get(error["type"])
+    if said:
+        return f"{where} {said}."
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{where}: {message[0].lower()}{message[1:]}, but the file has {error['input']!r}."
+
+
+def _duplicates(site: SiteFile) -> Iterable[str]:
+    kinds: list[tuple[str, list[str]]] = [
+        ("building, floor or unit", [*(b.code for b in site.building), *(f.code for b in site.building for f in b.floors), *(u.code for u in site.unit)]),
+        ("gateway", [g.code for g in site.gateway]),
+        ("line", [line.code for line in site.line]),
+        ("device", [d.code for d in site.device]),
+        ("technician", [t.login for t in site.technician]),
+        ("tenant", [t.code for t in site.tenant]),
+        ("lease", [lease.code for lease in site.lease]),
+    ]  # fmt: skip
+    for kind, codes in kinds:
+        for code in sorted({c for c in codes if codes.count(c) > 1}):
+            yield f"{kind} '{code}' stands more than once in the file; codes are unique."
+    seen: dict[tuple[str, int], str] = {}
+    for device in site.device:
+        other = seen.setdefault((device.line, device.address), device.code)
+        if other != device.code:
+            yield (
+                f"device '{device.code}' has address {device.address} on line '{device.line}', "
+                f"which '{other}' already has; give each its own address."
+            )
+
+
+def _dangling(site: SiteFile) -> Iterable[str]:
+    floors = {f.code for b in site.building for f in b.floors}
+    units = {u.code for u in site.unit}
+    spaces = floors | units | {b.code for b in site.building}
+    lines = {line.code for line in site.line}
+    devices = {d.code for d in site.device}
+    gateways = {g.code for g in site.gateway}
+    tenants = {t.code for t in site.tenant}
+    buildings = {b.code for b in site.building}
+    missing: list[tuple[str, str, Iterable[str], set[str], str]] = [
+        *(("unit", u.code, (u.floor,), floors, "floor") for u in site.unit),
+        *(("line", line.code, (line.gateway,), gateways, "gateway") for line in site.line),
+        *(("device", d.code, (d.line,), lines, "line") for d in site.device),
+        *(("device", d.code, (d.space,), spaces, "space") for d in site.device),
+        *(("device", d.code, (d.parent,) if d.parent else (), devices, "device") for d in site.device),
+        *(("device", d.code, d.serves, units, "unit") for d in site.device),
+        *(("technician", t.login, t.zones, buildings, "building") for t in site.technician),
+        *(("lease", lease.code, lease.units, units, "unit") for lease in site.lease),
+        *(("lease", lease.code, (lease.tenant,), tenants, "tenant") for lease in site.lease),
+    ]
+    for kind, code, wanted, known, of in missing:
+        for name in wanted:
+            if name not in known:
+                yield f"{kind} '{code}' names {of} '{name}', which the file does not have."
+    yield from _reversed(site)
+
+
+def _reversed(site: SiteFile) -> Iterable[str]:
+    for lease in site.lease:
+        if lease.end < lease.start:
+            yield f"lease '{lease.code}' ends on {lease.end}, before it starts on {lease.start}."

@@ -1,0 +1,1 @@
+"""What travels between gateway and hub: Sparkplug B topics and payloads as pure functions."""

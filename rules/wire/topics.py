@@ -1,0 +1,69 @@
+"""Sparkplug B topics, and the names of the metrics that Plantroom adds."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+NAMESPACE = "spBv1.0"
+_FORBIDDEN = frozenset("+#/ \t\n\x00")
+
+REBIRTH = "Node Control/Rebirth"  # NCMD from any host: send all births again
+BD_SEQ = "bdSeq"
+SPOOL = "Plantroom/Spool"  # NBIRTH: identity of the spool file (text), made once with it
+NUMBER = "Plantroom/Number"  # DDATA: spool number of this frame
+COMMITTED = "Plantroom/Committed"  # NCMD from the hub: highest contiguous number that it has committed
+COMMITTED_OF = "Plantroom/CommittedOf"  # NCMD from the hub, beside COMMITTED: the spool that it speaks of
+DEPTH = "Plantroom/Depth"  # NDATA: frames waiting in the spool
+CLOCK = "Plantroom/Clock"  # NDATA: how many ms the gateway's clock has stepped since the last report
+
+KIND = "plantroom.kind"  # DBIRTH property: counter, gauge or state
+RESOLUTION = "plantroom.resolution"  # DBIRTH property: smallest step, decimal text
+MODULUS = "plantroom.modulus"  # DBIRTH property: where a counter rolls over, decimal text
+UNIT = "engUnit"  # DBIRTH property, the spelling that Ignition uses
+
+
+class Verb(StrEnum):
+    """Sparkplug message types."""
+
+    NBIRTH = "NBIRTH"
+    NDEATH = "NDEATH"
+    DBIRTH = "DBIRTH"
+    DDEATH = "DDEATH"
+    NDATA = "NDATA"
+    DDATA = "DDATA"
+    NCMD = "NCMD"
+    DCMD = "DCMD"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """``spBv1.0/<site>/<verb>/<gateway>[/<device>]``."""
+
+    site: str
+    verb: Verb
+    gateway: str
+    device: str = ""
+
+    def __str__(self) -> str:
+        head = f"{NAMESPACE}/{self.site}/{self.verb}/{self.gateway}"
+        return f"{head}/{self.device}" if self.device else head
+
+
+def valid_code(code: str) -> bool:
+    """Whether ``code`` can stand in a topic."""
+    return bool(code) and not _FORBIDDEN & set(code)
+
+
+def parse(topic: str) -> Topic | None:
+    """Read a topic; None for one that is not of the form (STATE included)."""
+    parts = topic.split("/")
+    if (
+        len(parts) not in (4, 5)
+        or parts[0] != NAMESPACE
+        or parts[2] not in Verb.__members__
+        or not all(parts)
+    ):
+        return None
+    verb = Verb(parts[2])
+    if (len(parts) == 5) != verb.startswith("D"):  # noqa: PLR2004  # the device level
+        return None
+    return Topic(parts[1], verb, parts[3], parts[4] if len(parts) == 5 else "")  # noqa: PLR2004  # the device level
