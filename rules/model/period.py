@@ -27,7 +27,7 @@ def midnight(day: date, zone: ZoneInfo) -> datetime:
 
 
 def days_period(first: date, past: date, zone: ZoneInfo) -> Period:
-    """Give the span of the local days ``first`` to ``past`` (excluded), whether they have 23, 24 or 25 hours."""
+    """Give the local days ``first`` to ``past`` (excluded), of 23, 24 or 25 hours."""
     return Period(midnight(first, zone), midnight(past, zone))
 
 

@@ -41,5 +41,5 @@ def compatible(unit: str, other: str) -> bool:
 
 
 def convert(value: float, unit: str, to: str) -> float:
-    """Convert ``value``; raises UnknownUnitError or, for units that do not match, pint.DimensionalityError."""
+    """Convert ``value``; raises UnknownUnitError, or pint.DimensionalityError for units that do not match."""
     return float(_registry().Quantity(value, _parsed(unit)).to(_parsed(to)).magnitude)

@@ -108,8 +108,8 @@ class Device(_Named):
     """One meter or controller on a line.
 
     ``space`` is where it hangs (building, floor or unit), ``serves`` the units that a tenant meter measures,
-    ``parent`` the meter upstream, ``multiplier`` the CT/PT ratio between meter face and consumption, ``units`` the unit per measure where the
-    site expects another spelling than the profile.
+    ``parent`` the meter upstream, ``multiplier`` the CT/PT ratio between meter face and consumption,
+    ``units`` the unit per measure where the site expects another spelling than the profile.
     """
 
     line: Code
@@ -224,14 +224,17 @@ def _sentence(error: Mapping[str, Any], data: Any) -> str:
 
 def _duplicates(site: SiteFile) -> Iterable[str]:
     kinds: list[tuple[str, list[str]]] = [
-        ("building, floor or unit", [*(b.code for b in site.building), *(f.code for b in site.building for f in b.floors), *(u.code for u in site.unit)]),
+        (
+            "building, floor or unit",
+            [place.code for b in site.building for place in (b, *b.floors)] + [u.code for u in site.unit],
+        ),
         ("gateway", [g.code for g in site.gateway]),
         ("line", [line.code for line in site.line]),
         ("device", [d.code for d in site.device]),
         ("technician", [t.login for t in site.technician]),
         ("tenant", [t.code for t in site.tenant]),
         ("lease", [lease.code for lease in site.lease]),
-    ]  # fmt: skip
+    ]
     for kind, codes in kinds:
         for code in sorted({c for c in codes if codes.count(c) > 1}):
             yield f"{kind} '{code}' stands more than once in the file; codes are unique."

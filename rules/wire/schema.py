@@ -70,7 +70,7 @@ def _payload_class() -> type[Message]:
             if name.endswith("_value"):
                 field.oneof_index = 0
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)  # type: ignore[no-untyped-call]  # the stub leaves it untyped
+    pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.Payload"))
 
 
