@@ -1,0 +1,1 @@
+"""The hub remembers, judges, dispatches and bills."""

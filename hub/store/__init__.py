@@ -1,0 +1,1 @@
+"""The database: pool, transactions in the name of an organisation, named SQL, migrations."""

@@ -1,0 +1,156 @@
+"""Connections and transactions.
+
+A transaction runs in the name of one organisation and under one narrow role; row-level security does the rest.
+It is opened at the edge of the program (a request, an MQTT batch, a job run) and passed inward; inner code
+never commits.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeVar
+from uuid import UUID
+
+from psycopg import AsyncConnection, OperationalError
+from psycopg.rows import class_row, tuple_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from hub.errors import NotFoundError, UnavailableError
+
+Row = TypeVar("Row")
+Parameters = Mapping[str, Any]
+
+POOL_MAX = 8
+STATEMENT_TIMEOUT_MS = 30_000
+POOL_WAIT_S = 5.0
+
+
+class Role(StrEnum):
+    """The database roles that a transaction can take (see migration 0001)."""
+
+    APP = "plantroom_app"
+    INGEST = "plantroom_ingest"
+    DOOR = "plantroom_door"
+    SEALER = "plantroom_sealer"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """In whose name something is done: a user (``login``) or a program (``plantroom/ingest``)."""
+
+    name: str
+    user_id: UUID | None = None
+    role: str = "system"
+    tenant_id: UUID | None = None
+
+
+SYSTEM = Actor("plantroom")
+
+
+@dataclass(slots=True)
+class Transaction:
+    """An open transaction; ``organisation`` is None only where none is known yet (sign-in, ingest look-ups)."""
+
+    connection: AsyncConnection[Any]
+    organisation: UUID | None
+    actor: Actor
+    role: Role = field(default=Role.APP)
+
+    async def all(self, row: type[Row], query: bytes, parameters: Parameters | None = None) -> list[Row]:
+        """Give every row, as instances of the frozen dataclass ``row``."""
+        async with self.connection.cursor(row_factory=class_row(row)) as cursor:
+            await cursor.execute(query, parameters)
+            return await cursor.fetchall()
+
+    async def maybe(self, row: type[Row], query: bytes, parameters: Parameters | None = None) -> Row | None:
+        """Give the first row, or None."""
+        async with self.connection.cursor(row_factory=class_row(row)) as cursor:
+            await cursor.execute(query, parameters)
+            return await cursor.fetchone()
+
+    async def one(self, row: type[Row], query: bytes, parameters: Parameters | None = None, *, what: str) -> Row:
+        """Give the first row; raises NotFoundError naming ``what``."""
+        found = await self.maybe(row, query, parameters)
+        if found is None:
+            raise NotFoundError(f"There is no such {what}.")
+        return found
+
+    async def value(self, query: bytes, parameters: Parameters | None = None) -> Any:
+        """Give the first column of the first row, or None."""
+        async with self.connection.cursor(row_factory=tuple_row) as cursor:
+            await cursor.execute(query, parameters)
+            found = await cursor.fetchone()
+            return found[0] if found else None
+
+    async def run(self, query: bytes, parameters: Parameters | None = None) -> int:
+        """Run a statement and give the number of rows that it touched."""
+        async with self.connection.cursor() as cursor:
+            await cursor.execute(query, parameters)
+            return cursor.rowcount
+
+    async def run_many(self, query: bytes, parameters: list[dict[str, Any]]) -> None:
+        """Run a statement once per set of parameters, in one round trip."""
+        async with self.connection.cursor() as cursor:
+            await cursor.executemany(query, parameters)
+
+    async def become(self, role: Role, organisation: UUID | None = None) -> None:
+        """Go on under another role and, where given, in the name of another organisation."""
+        self.role = role
+        if organisation is not None:
+            self.organisation = organisation
+        await _take(self)
+
+
+async def _take(tx: Transaction) -> None:
+    await tx.connection.execute(f"SET LOCAL ROLE {tx.role.value}".encode())
+    await tx.connection.execute(
+        b"SELECT set_config('plantroom.organisation', %s, true), set_config('plantroom.tenant', %s, true)",
+        [str(tx.organisation or ""), str(tx.actor.tenant_id or "")],
+    )
+
+
+class Database:
+    """The pool of one process."""
+
+    def __init__(self, dsn: str, pool_max: int = POOL_MAX) -> None:
+        """Prepare a pool for ``dsn`` (the login of plantroom_hub); nothing connects before ``open``."""
+        self._pool = AsyncConnectionPool(
+            dsn,
+            min_size=1,
+            max_size=pool_max,
+            open=False,
+            timeout=POOL_WAIT_S,
+            kwargs={
+                "autocommit": True,
+                "application_name": "plantroom",
+                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC -c lock_timeout=10000",
+            },
+            check=AsyncConnectionPool.check_connection,
+        )
+
+    async def open(self) -> None:
+        """Start the pool; it connects in the background and by itself again after an outage."""
+        await self._pool.open()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._pool.close(timeout=2)
+
+    @asynccontextmanager
+    async def transaction(
+        self, organisation: UUID | None, actor: Actor = SYSTEM, role: Role = Role.APP
+    ) -> AsyncIterator[Transaction]:
+        """Open a transaction; commits at the end, rolls back on any exception.
+
+        Raises UnavailableError when the database cannot be reached or goes away meanwhile.
+        """
+        try:
+            async with self._pool.connection() as connection, connection.transaction():
+                tx = Transaction(connection, organisation, actor, role)
+                await _take(tx)
+                yield tx
+        except (OperationalError, PoolTimeout) as error:
+            raise UnavailableError(
+                f"The database cannot be reached now ({type(error).__name__}); try again."
+            ) from error
