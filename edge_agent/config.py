@@ -1,0 +1,204 @@
+"""What one gateway polls: the site file and the profiles, checked and joined into points."""
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+from drivers import profile as profiles
+from drivers.kinds import Register
+from drivers.profile import InvalidProfileError, Measure, Profile
+from rules.model import quantity, site
+from rules.model.point import Point
+
+SITE_FILE_BYTES_MAX = 4 * 1024 * 1024
+
+
+class InvalidConfigError(ValueError):
+    """The gateway cannot be run from this file; ``problems`` holds one sentence each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(" ".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class PolledPoint:
+    """A point and where it is read."""
+
+    point: Point
+    register: Register
+
+
+@dataclass(frozen=True, slots=True)
+class PolledDevice:
+    """One device on a line: its address and points in the order of its profile."""
+
+    code: str
+    address: int
+    profile: Profile
+    points: tuple[PolledPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PolledLine:
+    """One TCP endpoint with its devices."""
+
+    code: str
+    host: str
+    port: int
+    poll_s: float
+    timeout_s: float
+    devices: tuple[PolledDevice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeConfig:
+    """Everything that one gateway needs to know of its site."""
+
+    site: str
+    timezone: str
+    gateway: str
+    acknowledge: Literal["hub", "none"]
+    spool_max_mb: int
+    lines: tuple[PolledLine, ...]
+
+    @property
+    def devices(self) -> tuple[PolledDevice, ...]:
+        """Devices of all lines."""
+        return tuple(device for line in self.lines for device in line.devices)
+
+
+def load(path: Path, gateway: str | None = None) -> EdgeConfig:
+    """Read the site file for one gateway (the only one if not named); raises InvalidConfigError."""
+    configs = {config.gateway: config for config in load_all(path)}
+    if gateway is None and len(configs) == 1:
+        return next(iter(configs.values()))
+    if gateway in configs:
+        return configs[gateway]
+    there = ", ".join(f"'{code}'" for code in configs) or "none"
+    asked = f"has no gateway '{gateway}'" if gateway else "has more than one gateway; name one"
+    raise InvalidConfigError([f"{path} {asked} (there is {there})."])
+
+
+def load_all(path: Path) -> tuple[EdgeConfig, ...]:
+    """Read the site file for every gateway in it; raises InvalidConfigError with all problems."""
+    try:
+        file = site.parse(_toml(path))
+    except site.InvalidSiteError as error:
+        raise InvalidConfigError([f"{path}: {problem}" for problem in error.problems]) from None
+    problems: list[str] = []
+    devices = {device.code: _device(device, problems) for device in file.device}
+    if not file.gateway:
+        problems.append("the file has no gateway; add a [[gateway]] with its code.")
+    if problems:
+        raise InvalidConfigError([f"{path}: {problem}" for problem in problems])
+    return tuple(
+        EdgeConfig(
+            site=file.site.code,
+            timezone=file.site.timezone,
+            gateway=gateway.code,
+            acknowledge=gateway.acknowledge,
+            spool_max_mb=gateway.spool_max_mb,
+            lines=tuple(
+                _line(line, [devices[d.code] for d in file.device if d.line == line.code])
+                for line in file.line
+                if line.gateway == gateway.code
+            ),
+        )
+        for gateway in file.gateway
+    )
+
+
+def _toml(path: Path) -> dict[str, object]:
+    try:
+        if path.stat().st_size > SITE_FILE_BYTES_MAX:
+            raise InvalidConfigError([f"{path} is larger than {SITE_FILE_BYTES_MAX} bytes; is it a site file?"])
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InvalidConfigError([f"{path} does not exist; give the path of a site file."]) from None
+    except OSError as error:
+        raise InvalidConfigError([f"{path} cannot be read: {error.strerror}."]) from None
+    except UnicodeDecodeError as error:
+        raise InvalidConfigError([f"{path} is not UTF-8 text (byte {error.start})."]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidConfigError([f"{path} is not valid TOML: {str(error).rstrip('.')}."]) from None
+
+
+def _line(line: site.Line, devices: Iterable[PolledDevice | None]) -> PolledLine:
+    return PolledLine(
+        code=line.code,
+        host=line.host,
+        port=line.port,
+        poll_s=line.poll_s,
+        timeout_s=line.timeout_s,
+        devices=tuple(device for device in devices if device is not None),
+    )
+
+
+def _device(device: site.Device, problems: list[str]) -> PolledDevice | None:
+    try:
+        profile = profiles.load(device.profile)
+    except InvalidProfileError as error:
+        problems.append(f"device '{device.code}': {error}.")
+        return None
+    measures = {measure.name for measure in profile.measure}
+    problems.extend(
+        f"device '{device.code}' gives a unit for '{name}', which {profile.title} does not measure."
+        for name in device.units
+        if name not in measures
+    )
+    points = [_point(device, profile, measure, problems) for measure in profile.measure]
+    return PolledDevice(device.code, device.address, profile, tuple(point for point in points if point is not None))
+
+
+def _point(device: site.Device, profile: Profile, measure: Measure, problems: list[str]) -> PolledPoint | None:
+    polled = PolledPoint(
+        Point(
+            code=f"{device.code}.{measure.name}",
+            device=device.code,
+            measure=measure.name,
+            kind=measure.kind,
+            unit=measure.unit,
+            resolution=measure.step,
+            modulus=measure.modulus,
+            deadband=measure.deadband,
+        ),
+        profile.register(measure),
+    )
+    try:
+        return _in_unit(polled, device.units.get(measure.name, measure.unit))
+    except ValueError as error:
+        problems.append(f"device '{device.code}' {measure.name}: {error}.")
+        return None
+
+
+def _in_unit(polled: PolledPoint, unit: str) -> PolledPoint:
+    """Read the point in the site's unit: another spelling, or a power of ten of the meter's (MWh for kWh).
+
+    Anything else is refused: a factor that is not exact would change the last digit of a bill.
+    """
+    point, register = polled.point, polled.register
+    if unit == point.unit:
+        return polled
+    if not quantity.compatible(point.unit, unit):
+        raise ValueError(f"the site says '{unit}', but the meter has '{point.unit}'; correct the unit")
+    offset = quantity.convert(0.0, point.unit, unit)
+    factor = Decimal(repr(quantity.convert(1.0, point.unit, unit))).normalize()
+    if offset != 0.0 or factor.as_tuple().digits != (1,):
+        raise ValueError(
+            f"the site says '{unit}', the meter has '{point.unit}', and one is no exact step of the other; "
+            f"write '{point.unit}'"
+        )
+    if factor == 1:  # only another spelling: the meter's own is kept
+        return polled
+    scaled = replace(
+        point,
+        unit=unit,
+        resolution=point.resolution * factor,
+        modulus=None if point.modulus is None else point.modulus * factor,
+        deadband=float(Decimal(repr(point.deadband)) * factor),
+    )
+    return PolledPoint(scaled, replace(register, scale=register.scale * factor))
