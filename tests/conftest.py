@@ -1,0 +1,58 @@
+"""Shared fixtures: one embedded PostgreSQL and one broker per test run."""
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from deploy.broker import Broker
+from deploy.postgres import Postgres, create_database
+
+
+@dataclass(frozen=True)
+class PostgresForTests:
+    """The run's server: ``dsn`` of the owner, and fresh databases."""
+
+    server: Postgres
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    @property
+    def dsn(self) -> str:
+        return self.server.dsn
+
+    def new_database(self, template: str | None = None) -> str:
+        """The owner's DSN of a fresh database: empty, or a copy of ``template`` (nobody may be connected to it)."""
+        name = f"test_{next(self._numbers)}"
+        create_database(self.server.dsn_of("postgres"), name, template)
+        return self.server.dsn_of(name)
+
+
+@pytest.fixture(scope="session")
+def open_directory() -> Iterator[Path]:
+    """A directory that other users can walk into: as root the server runs as somebody else, pytest's is closed."""
+    folder = Path(tempfile.mkdtemp(prefix="plantroom-test-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(open_directory: Path) -> Iterator[PostgresForTests]:
+    """An embedded PostgreSQL for the whole run."""
+    server = Postgres(open_directory / "session-postgres")
+    server.start()
+    yield PostgresForTests(server)
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def broker(open_directory: Path) -> Iterator[Broker]:
+    """A broker for the whole run: ``host``, ``port``, ``username``, ``password``."""
+    server = Broker(open_directory / "session-broker")
+    server.start()
+    yield server
+    server.stop()
