@@ -54,10 +54,11 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """The alarm was raised or cleared at ``at``."""
+    """The alarm was raised or cleared at ``at``; the condition began or ended at ``since``."""
 
     turn: Turn
     at: datetime
+    since: datetime
 
 
 Outcome = tuple[State, tuple[Event, ...]]
@@ -97,9 +98,10 @@ def step(state: State, rule: Rule, at: datetime, truth: Truth) -> Outcome:
 
 
 def _run_out(state: State, at: datetime) -> Outcome:
+    since = state.since or at
     if state.phase is Phase.PENDING:
-        return State(Phase.ACTIVE, at), (Event(Turn.RAISED, at),)
-    return State(Phase.NORMAL, at), (Event(Turn.CLEARED, at),)
+        return State(Phase.ACTIVE, at), (Event(Turn.RAISED, at, since),)
+    return State(Phase.NORMAL, at), (Event(Turn.CLEARED, at, since),)
 
 
 _NEXT: dict[tuple[Phase, Truth], Phase] = {

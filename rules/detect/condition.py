@@ -41,6 +41,26 @@ def evaluate(rule: Rule, values: Values, at: datetime, zone: ZoneInfo, *, held: 
     return Truth.UNKNOWN if value is None else _truth(round(value) == condition.equals)
 
 
+def shown(rule: Rule, values: Values) -> tuple[float | None, float | None]:
+    """Give the measured value and the limit that it is held against, as an alarm shows them.
+
+    For a deviation the limit is the set point plus or minus the deviation allowed, on the side of the value.
+    """
+    condition = rule.condition
+    if isinstance(condition, Stale):
+        return None, float(condition.after_s)
+    value = values.get(condition.measure)
+    if isinstance(condition, Deviation):
+        setpoint = values.get(condition.setpoint)
+        if value is None or setpoint is None:
+            return value, None
+        return value, setpoint + (condition.above if value >= setpoint else -condition.above)
+    if isinstance(condition, Limit):
+        low = condition.above is None or (condition.below is not None and (value or 0.0) < condition.below)
+        return value, condition.below if low else condition.above
+    return value, float(condition.equals)
+
+
 def stale_at(rule: Rule, good_at: datetime) -> datetime:
     """Give the moment from which a device whose last good reading was at ``good_at`` counts as stale."""
     if not isinstance(rule.condition, Stale):

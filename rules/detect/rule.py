@@ -1,8 +1,7 @@
 """Alarm rules: what is wrong, for how long, how bad, and who has to come.
 
 Rules are dated YAML data (``rules/definitions/alarms.yaml`` and one optional file per site) that a facility
-manager can read.  ``parse`` turns one file's text into frozen rules; ``merge`` lets a later file replace a
-rule of the same code as a whole.
+manager can read.  ``parse`` turns one file's text into frozen rules.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -197,35 +196,12 @@ def parse(text: str) -> tuple[Rule, ...]:
     return rules
 
 
-def merge(*files: Sequence[Rule]) -> tuple[Rule, ...]:
-    """Join rule files; a later file replaces every version of a rule that it names."""
-    book: dict[str, list[Rule]] = {}
-    for rules in files:
-        for code in {rule.code for rule in rules}:
-            book[code] = []
-        for rule in rules:
-            book[rule.code].append(rule)
-    return tuple(rule for versions in book.values() for rule in versions)
-
-
-def in_force(rules: Iterable[Rule], day: date) -> tuple[Rule, ...]:
-    """Give, per code, the version in force on ``day``; a rule that only starts later is left out."""
-    chosen: dict[str, Rule] = {}
-    for rule in sorted(rules, key=lambda r: (r.valid_from, r.version)):
-        if rule.valid_from <= day:
-            chosen[rule.code] = rule
-    return tuple(chosen.values())
-
-
 def _refuse_twins(rules: Sequence[Rule]) -> None:
     seen = [(rule.code, rule.version) for rule in rules]
     twins = sorted({key for key in seen if seen.count(key) > 1})
     if twins:
         raise InvalidRulesError(
-            [
-                f"Rule '{code}' has version {version} twice; number each version once."
-                for code, version in twins
-            ]
+            [f"Rule '{code}' has version {version} twice; number each version once." for code, version in twins]
         )
 
 
