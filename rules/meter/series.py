@@ -1,0 +1,106 @@
+"""The course of one counter: what its face showed, what had been consumed, and its value at any moment."""
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+
+from rules.model.doubt import DoubtError
+
+_TICK = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """How the face of one meter is read: smallest step, where it rolls over, CT/PT ratio."""
+
+    resolution: Decimal
+    modulus: Decimal | None = None
+    multiplier: Decimal = Decimal(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the face showed at one moment, and ``total`` consumed since the first mark (multiplied)."""
+
+    at: datetime
+    face: Decimal
+    total: Decimal
+    counter: Counter
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A reading that was left out, and why."""
+
+    at: datetime
+    value: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """The counter at one moment; ``basis`` holds the mark that shows it, or the two around it."""
+
+    at: datetime
+    value: Decimal
+    total: Decimal
+    estimated: bool
+    basis: tuple[Mark, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The marks of one point in time order, ready to be asked for any moment between first and last.
+
+    ``longest_gap`` bounds how far two readings may lie apart to estimate between them (None: any).
+    """
+
+    point: str
+    marks: tuple[Mark, ...]
+    rollovers: tuple[datetime, ...] = ()
+    exchanges: tuple[datetime, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    longest_gap: timedelta | None = None
+    _times: tuple[datetime, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_times", tuple(mark.at for mark in self.marks))
+
+    def boundary(self, at: datetime, *, closing: bool = False) -> Boundary:
+        """Give the counter at ``at``: the new face at the moment of an exchange, the old one if ``closing``.
+
+        Raises DoubtError when no usable reading stands on one of its sides.
+        """
+        first, past = bisect_left(self._times, at), bisect_right(self._times, at)
+        if first < past:
+            mark = self.marks[first if closing else past - 1]
+            return Boundary(at, mark.face, mark.total, estimated=False, basis=(mark,))
+        if not 0 < first < len(self.marks):
+            side = "before" if first == 0 else "after"
+            raise DoubtError(
+                f"{self.point} has no usable reading at or {side} {_said(at)}; "
+                "wait until the gateway has delivered it, or enter a manual reading."
+            )
+        return self._between(self.marks[first - 1], self.marks[first], at)
+
+    def _between(self, left: Mark, right: Mark, at: datetime) -> Boundary:
+        gap = right.at - left.at
+        if self.longest_gap is not None and gap > self.longest_gap:
+            raise DoubtError(
+                f"{self.point} has no usable reading from {_said(left.at)} to {_said(right.at)}, "
+                "too long to estimate between; enter a manual reading."
+            )
+        counter = left.counter
+        grown = (right.total - left.total) / counter.multiplier
+        steps = grown * ((at - left.at) // _TICK) / (gap // _TICK) / counter.resolution
+        moved = steps.quantize(Decimal(1), ROUND_HALF_UP) * counter.resolution
+        face = left.face + moved
+        if counter.modulus is not None:
+            face %= counter.modulus
+        total = left.total + moved * counter.multiplier
+        return Boundary(at, face, total, estimated=grown != 0, basis=(left, right))
+
+
+def _said(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
