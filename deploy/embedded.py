@@ -1,0 +1,136 @@
+"""The two servers a Plantroom needs, PostgreSQL and an MQTT broker: the configured ones or our own.
+
+``Servers(settings).start()`` gives addresses that answer.  What is configured (``PLANTROOM_DATABASE_DSN``,
+``PLANTROOM_BROKER_ADDRESS``) replaces its embedded server.  Two Plantrooms may share one data directory: the first
+holds the servers, the others use them and leave them running.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Self
+
+import psycopg
+
+from deploy.broker import Broker, answers
+from deploy.postgres import Postgres
+from deploy.settings import Settings
+
+CONNECT_TIMEOUT_S = 5
+
+
+class UnreachableServerError(RuntimeError):
+    """A configured server does not answer: start it, or clear the setting to use the embedded one."""
+
+
+@dataclass(frozen=True)
+class BrokerAddress:
+    """Where the broker is and how to sign in; ``password`` is kept out of the repr."""
+
+    host: str
+    port: int
+    username: str
+    password: str = field(repr=False)
+
+
+class Servers:
+    """The database and the broker of one run; a context manager (start, stop)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.postgres = None if settings.dsn() else Postgres(settings.data / "postgres")
+        self.embedded_broker = None if settings.broker() else Broker(settings.data / "broker")
+
+    @property
+    def owned(self) -> list[Postgres | Broker]:
+        """The embedded servers that this process started and must stop, in order of start."""
+        return [server for server in (self.postgres, self.embedded_broker) if server is not None and server.owned]
+
+    @property
+    def dsn(self) -> str:
+        """The database: the owner of the embedded one, or the configured DSN."""
+        return self.postgres.dsn if self.postgres is not None else self._settings.dsn()
+
+    @property
+    def broker(self) -> BrokerAddress:
+        """The broker: the embedded one, or the configured."""
+        if self.embedded_broker is not None:
+            own = self.embedded_broker
+            return BrokerAddress(own.host, own.port, own.username, own.password)
+        host, port = self._settings.broker() or ("", 0)
+        return BrokerAddress(host, port, self._settings.broker_username, self._settings.password())
+
+    def start(self) -> Self:
+        """Start what is embedded, check what is configured; both answer when this returns.
+
+        Raises one sentence: UnreachableServerError, NoPostgresError, AlreadyHeldError, StartFailedError,
+        BrokerFailedError.
+        """
+        self._settings.data.mkdir(parents=True, exist_ok=True)
+        try:
+            self._start_database()
+            self._start_broker()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop the embedded servers of this process, the broker first."""
+        for server in reversed(self.owned):
+            server.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _start_database(self) -> None:
+        if self.postgres is not None:
+            self.postgres.start()
+        else:
+            check_database(self._settings.dsn())
+
+    def _start_broker(self) -> None:
+        if self.embedded_broker is not None:
+            self.embedded_broker.start()
+        else:
+            check_broker(*(self._settings.broker() or ("", 0)))
+
+
+def check_database(dsn: str) -> None:
+    """Sign in once; raises UnreachableServerError with the server's reason, never with the DSN."""
+    try:
+        psycopg.connect(dsn, connect_timeout=CONNECT_TIMEOUT_S).close()
+    except psycopg.Error as error:
+        reason = " ".join(str(error).split())
+        raise UnreachableServerError(
+            f"The database of PLANTROOM_DATABASE_DSN does not let us in ({reason}): start it or correct the DSN, "
+            "or clear the setting to use the embedded one."
+        ) from None
+
+
+def check_broker(host: str, port: int) -> None:
+    """Connect once; raises UnreachableServerError."""
+    if not answers(host, port, timeout_s=CONNECT_TIMEOUT_S):
+        raise UnreachableServerError(
+            f"No MQTT broker answers at {host}:{port} (PLANTROOM_BROKER_ADDRESS): start it or correct the address, "
+            "or clear the setting to use the embedded one."
+        )
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[str]:
+    """Give a DSN for one command: configured, of the Plantroom that runs, or of a server for this command alone."""
+    if settings.dsn():
+        check_database(settings.dsn())
+        yield settings.dsn()
+        return
+    settings.data.mkdir(parents=True, exist_ok=True)
+    server = Postgres(settings.data / "postgres")
+    server.start()
+    try:
+        yield server.dsn
+    finally:
+        server.stop()

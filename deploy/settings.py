@@ -1,0 +1,116 @@
+"""Where things run: data directory, database, broker, web address; from ``PLANTROOM_*`` variables.
+
+What is in a building stands in its site file, never here.  Empty means "embedded".  A secret comes from its variable
+or, better, from the file that the variable of the same name with ``_FILE`` points to; it never shows in a log.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import platformdirs
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "PLANTROOM_"
+APPLICATION = "plantroom"
+ROOT_DATA = Path("/var/lib/plantroom/data")
+MAX_SECRET_BYTES = 4096
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Address = Annotated[str, StringConstraints(pattern=r"^$|^[^:\s]+:\d{1,5}$|^\[[0-9A-Fa-f:]+\]:\d{1,5}$")]
+
+
+class SettingsError(ValueError):
+    """A setting is wrong: the sentence names its variable and what it should look like."""
+
+
+def default_data() -> Path:
+    """Give the platform's place for a user's data; root's own home is closed to the database's user: /var/lib."""
+    return ROOT_DATA if os.geteuid() == 0 else Path(platformdirs.user_data_dir(APPLICATION, appauthor=False))
+
+
+class Settings(BaseSettings):
+    """Frozen; read once at the start of a process by ``read``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    data: Path = Field(default_factory=default_data)
+    database_dsn: SecretStr = SecretStr("")
+    database_dsn_file: Path | None = None
+    broker_address: Address = ""
+    broker_username: str = ""
+    broker_password: SecretStr = SecretStr("")
+    broker_password_file: Path | None = None
+    web_host: str = "127.0.0.1"
+    web_port: Port = 8080
+
+    @field_validator("data", mode="after")
+    @classmethod
+    def _whole_path(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("broker_address", mode="after")
+    @classmethod
+    def _known_port(cls, value: str) -> str:
+        if value and not 1 <= int(value.rpartition(":")[2]) <= 65535:  # noqa: PLR2004  the range of TCP
+            raise ValueError("the port must be 1 to 65535")
+        return value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        for name in ("database_dsn", "broker_password"):
+            if getattr(self, name).get_secret_value() and getattr(self, f"{name}_file"):
+                raise ValueError(f"give {name} or {name}_file, not both")
+        return self
+
+    def dsn(self) -> str:
+        """Give the configured DSN, empty for the embedded server; raises SettingsError."""
+        return _secret(self.database_dsn, self.database_dsn_file)
+
+    def password(self) -> str:
+        """Give the configured broker password; raises SettingsError."""
+        return _secret(self.broker_password, self.broker_password_file)
+
+    def broker(self) -> tuple[str, int] | None:
+        """Give host and port of the configured broker; None for the embedded one."""
+        host, _, port = self.broker_address.rpartition(":")
+        return (host.strip("[]"), int(port)) if host else None
+
+
+def read(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Read the settings; ``overrides`` are options of the command line, None means not given.
+
+    Raises SettingsError with one sentence for the first thing wrong.
+    """
+    names = os.environ if environment is None else environment
+    _refuse_unknown(names)
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = PREFIX + "_".join(str(part) for part in first["loc"]).upper() if first["loc"] else "The settings"
+        raise SettingsError(f"{where}: {first['msg'].removeprefix('Value error, ')}.") from None
+
+
+def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    for name in environment:
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"the known ones are {', '.join(known)}."
+            raise SettingsError(f"{name} is not a setting of Plantroom: {hint}")
+
+
+def _secret(value: SecretStr, file: Path | None) -> str:
+    if file is None:
+        return value.get_secret_value()
+    try:
+        with file.open() as text:
+            return text.read(MAX_SECRET_BYTES).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"The secret file {file} cannot be read ({error}): check the path and its rights."
+        ) from None
