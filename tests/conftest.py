@@ -3,14 +3,20 @@
 import itertools
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from deploy.broker import Broker
 from deploy.postgres import Postgres, create_database
+from hub.store.database import Database
+from hub.store.migrate import migrate
+from tests.builders import Dsns, Park, register_park, site_file
+
+HUB_PASSWORD = "only for tests"
 
 
 @dataclass(frozen=True)
@@ -56,3 +62,33 @@ def broker(open_directory: Path) -> Iterator[Broker]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: PostgresForTests) -> str:
+    """The name of a migrated database that others are copied from."""
+    dsn = postgres.new_database()
+    migrate(dsn, HUB_PASSWORD)
+    return conninfo_to_dict(dsn)["dbname"]
+
+
+@pytest.fixture
+def dsns(postgres: PostgresForTests, migrated: str) -> Dsns:
+    """A fresh migrated database."""
+    owner = make_conninfo(postgres.new_database(migrated), options="-c search_path=public")
+    return Dsns(owner, make_conninfo(owner, user="plantroom_hub", password=HUB_PASSWORD, options=""))
+
+
+@pytest.fixture
+async def database(dsns: Dsns) -> AsyncIterator[Database]:
+    """The hub's pool on a fresh migrated database."""
+    opened = Database(dsns.hub)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def park(database: Database, dsns: Dsns) -> Park:
+    """Riverside Park, registered, with points."""
+    return await register_park(database, dsns, site_file())

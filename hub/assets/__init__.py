@@ -1,0 +1,1 @@
+"""The register: sites, spaces, gateways, devices and points."""

@@ -54,6 +54,7 @@ def migrate(owner_dsn: str, hub_password: str, progress: Callable[[Migration], N
     Raises MigrationError when an applied migration was changed or the database is newer than the program.
     """
     with psycopg.connect(owner_dsn, autocommit=True) as connection:
+        _use_public(connection)
         connection.execute(b"SELECT pg_advisory_lock(%s)", [_LOCK])
         connection.execute(_TABLE)
         known: dict[int, str] = dict(connection.execute(b"SELECT number, sha256 FROM schema_migrations").fetchall())
@@ -68,6 +69,16 @@ def migrate(owner_dsn: str, hub_password: str, progress: Callable[[Migration], N
                 sql.SQL("ALTER ROLE plantroom_hub PASSWORD {}").format(sql.Literal(hub_password)),
             )
         return len(missing)
+
+
+def _use_public(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Keep an owner who is called like our schema ``plantroom`` from creating tables in it, now and later."""
+    connection.execute(b"SET search_path = public")
+    connection.execute(
+        sql.SQL("ALTER ROLE CURRENT_USER IN DATABASE {} SET search_path = public").format(
+            sql.Identifier(connection.info.dbname)
+        )
+    )
 
 
 def _missing(known: dict[int, str]) -> list[Migration]:

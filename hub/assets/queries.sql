@@ -1,0 +1,71 @@
+-- name: open_organisation
+INSERT INTO organisations (code, name_zh, name_en) VALUES (%(code)s, %(name_zh)s, %(name_en)s)
+ON CONFLICT (code) DO UPDATE SET name_zh = excluded.name_zh, name_en = excluded.name_en
+RETURNING id;
+
+-- name: put_site
+INSERT INTO sites (organisation_id, code, name_zh, name_en, timezone, currency, latitude, longitude)
+VALUES (plantroom.organisation(), %(code)s, %(name_zh)s, %(name_en)s, %(timezone)s, %(currency)s, %(latitude)s,
+        %(longitude)s)
+ON CONFLICT (code) DO UPDATE SET name_zh = excluded.name_zh, name_en = excluded.name_en, timezone = excluded.timezone,
+    latitude = excluded.latitude, longitude = excluded.longitude
+RETURNING id;
+
+-- name: put_space
+INSERT INTO spaces (organisation_id, site_id, parent_id, kind, code, name_zh, name_en, level, area_m2)
+VALUES (plantroom.organisation(), %(site)s, (SELECT id FROM spaces WHERE site_id = %(site)s AND code = %(parent)s),
+        %(kind)s, %(code)s, %(name_zh)s, %(name_en)s, %(level)s, %(area_m2)s)
+ON CONFLICT (site_id, code) DO UPDATE SET parent_id = excluded.parent_id, name_zh = excluded.name_zh,
+    name_en = excluded.name_en, level = excluded.level, area_m2 = excluded.area_m2;
+
+-- name: put_gateway
+INSERT INTO gateways (organisation_id, site_id, code) VALUES (plantroom.organisation(), %(site)s, %(code)s)
+ON CONFLICT (site_id, code) DO NOTHING;
+
+-- name: put_device
+INSERT INTO devices (organisation_id, site_id, gateway_id, space_id, code, name_zh, name_en, profile, role, commodity,
+                     multiplier)
+VALUES (plantroom.organisation(), %(site)s, (SELECT id FROM gateways WHERE site_id = %(site)s AND code = %(gateway)s),
+        (SELECT id FROM spaces WHERE site_id = %(site)s AND code = %(space)s), %(code)s, %(name_zh)s, %(name_en)s,
+        %(profile)s, %(role)s, %(commodity)s, %(multiplier)s)
+ON CONFLICT (organisation_id, code) DO UPDATE SET gateway_id = excluded.gateway_id, space_id = excluded.space_id,
+    name_zh = excluded.name_zh, name_en = excluded.name_en, profile = excluded.profile, role = excluded.role,
+    commodity = excluded.commodity, multiplier = excluded.multiplier;
+
+-- name: set_parent
+UPDATE devices SET parent_id = p.id FROM devices p
+WHERE devices.site_id = %(site)s AND devices.code = %(code)s AND p.site_id = %(site)s AND p.code = %(parent)s;
+
+-- name: put_device_unit
+INSERT INTO device_units (organisation_id, device_id, space_id)
+SELECT plantroom.organisation(), d.id, s.id FROM devices d, spaces s
+WHERE d.site_id = %(site)s AND d.code = %(device)s AND s.site_id = %(site)s AND s.code = %(unit)s
+ON CONFLICT DO NOTHING;
+
+-- name: sites
+SELECT id, code, name_zh, name_en, timezone, currency FROM sites ORDER BY code;
+
+-- name: spaces
+SELECT id, site_id, parent_id, kind, code, name_zh, name_en, level, area_m2 FROM spaces
+WHERE site_id = %(site)s ORDER BY level, code;
+
+-- name: gateways
+SELECT g.id, g.site_id, g.code, g.online, g.born_at, g.seen_at, g.depth, g.committed, g.clock_step_ms, g.rival_spool,
+       g.rival_seen_at, count(d.id)::int AS devices, count(d.id) FILTER (WHERE d.online)::int AS devices_online
+FROM gateways g LEFT JOIN devices d ON d.gateway_id = g.id
+GROUP BY g.id ORDER BY g.code;
+
+-- name: devices
+SELECT d.id, d.site_id, d.gateway_id, d.space_id, d.parent_id, d.code, d.name_zh, d.name_en, d.profile, d.role,
+       d.commodity, d.multiplier, d.online, d.online_changed_at, s.code AS space,
+       coalesce(b.code, f.code, s.code) AS building
+FROM devices d
+JOIN spaces s ON s.id = d.space_id
+LEFT JOIN spaces f ON f.id = s.parent_id
+LEFT JOIN spaces b ON b.id = f.parent_id
+WHERE (%(site)s::uuid IS NULL OR d.site_id = %(site)s)
+ORDER BY d.code;
+
+-- name: points
+SELECT id, device_id, code, measure, kind, unit, resolution, modulus FROM points
+WHERE (%(device)s::uuid IS NULL OR device_id = %(device)s) ORDER BY code;

@@ -1,0 +1,83 @@
+"""Signing in, sessions and rows of other organisations."""
+
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from hub.access import service as access
+from hub.assets import service as assets
+from hub.audit import service as audit
+from hub.errors import ConflictError, ForbiddenError, InvalidError
+from hub.store.database import Database, Role
+from rules.model.site import Organisation
+from tests.builders import ENGINEER, Dsns, Park
+
+NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
+PASSWORD = "correct horse battery"
+
+
+async def _with_user(database: Database, park: Park) -> None:
+    async with database.transaction(park.organisation, ENGINEER) as tx:
+        await access.add_user(tx, "li.wei", "李伟", "engineer", PASSWORD)
+
+
+async def test_a_right_password_opens_a_session_that_ends(database: Database, park: Park) -> None:
+    await _with_user(database, park)
+    opened = await access.sign_in(database, "LI.WEI ", PASSWORD, "127.0.0.1", NOW)
+    visitor = await access.visitor(database, opened.token, NOW)
+    assert visitor is not None
+    assert (visitor.login, visitor.role, visitor.csrf) == ("li.wei", "engineer", opened.csrf)
+    assert await access.visitor(database, opened.token, NOW + access.SESSION_IDLE) is None
+    await access.sign_out(database, opened.token)
+    assert await access.visitor(database, opened.token, NOW) is None
+
+
+async def test_unknown_name_wrong_password_and_lock_say_the_same(database: Database, park: Park) -> None:
+    await _with_user(database, park)
+    said = set()
+    for login in ("nobody", *["li.wei"] * access.FAILURES_BEFORE_LOCK):
+        with pytest.raises(ForbiddenError) as refused:
+            await access.sign_in(database, login, "wrong password", "127.0.0.1", NOW)
+        said.add(str(refused.value))
+    with pytest.raises(ForbiddenError) as refused:
+        await access.sign_in(database, "li.wei", PASSWORD, "127.0.0.1", NOW)
+    assert said == {str(refused.value)}
+    later = NOW + access.LOCK + timedelta(seconds=1)
+    assert await access.sign_in(database, "li.wei", PASSWORD, "127.0.0.1", later)
+
+
+async def test_a_login_is_taken_once_and_passwords_are_long_enough(database: Database, park: Park) -> None:
+    await _with_user(database, park)
+    async with database.transaction(park.organisation, ENGINEER) as tx:
+        with pytest.raises(InvalidError):
+            await access.add_user(tx, "new", "New", "engineer", "short")
+    with pytest.raises(ConflictError):
+        await _with_user(database, park)
+
+
+async def test_another_organisation_sees_and_writes_nothing_of_ours(database: Database, park: Park, dsns: Dsns) -> None:
+    other = assets.open_organisation(dsns.owner, Organisation(code="OTHER", name_zh="别家", name_en="Other"))
+    async with database.transaction(other, ENGINEER) as tx:
+        assert await assets.sites(tx) == []
+        assert await assets.devices(tx) == []
+        assert await tx.run(b"UPDATE devices SET name_en = 'mine now'") == 0
+        assert await tx.value(b"SELECT count(*) FROM latest_readings") == 0
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await tx.run(b"SELECT * FROM samples")
+    async with database.transaction(None, ENGINEER) as tx:
+        assert await assets.sites(tx) == []
+
+
+async def test_a_changed_audit_entry_breaks_the_chain(database: Database, park: Park, dsns: Dsns) -> None:
+    await _with_user(database, park)
+    async with database.transaction(None, role=Role.SEALER) as tx:
+        assert await audit.seal(tx) >= 2
+        assert (await audit.verify(tx))[1] == ""
+    with psycopg.connect(dsns.owner) as owner:
+        with pytest.raises(psycopg.errors.RestrictViolation), owner.transaction():
+            owner.execute("UPDATE audit_entries SET actor = 'somebody else'")
+        owner.execute("ALTER TABLE audit_entries DISABLE TRIGGER ALL")
+        owner.execute("UPDATE audit_entries SET actor = 'somebody else' WHERE sealed_number = 2")
+    async with database.transaction(None, role=Role.SEALER) as tx:
+        assert (await audit.verify(tx)) == (1, "Audit entry no. 2 was changed after it was written.")
