@@ -8,7 +8,10 @@ _FORBIDDEN = frozenset("+#/ \t\n\x00")
 
 REBIRTH = "Node Control/Rebirth"  # NCMD from any host: send all births again
 BD_SEQ = "bdSeq"
-SPOOL = "Plantroom/Spool"  # NBIRTH: identity of the spool file (text), made once with it
+# NBIRTH: identity of the spool file (text), made once with it.  In DBIRTH and DDATA it is optional: there it keeps
+# the messages of two edges apart that use one name.
+SPOOL = "Plantroom/Spool"
+FIRST = "Plantroom/First"  # NBIRTH: lowest number that the spool can still send (committed + 1 as the edge knows it)
 NUMBER = "Plantroom/Number"  # DDATA: spool number of this frame
 COMMITTED = "Plantroom/Committed"  # NCMD from the hub: highest contiguous number that it has committed
 COMMITTED_OF = "Plantroom/CommittedOf"  # NCMD from the hub, beside COMMITTED: the spool that it speaks of
@@ -56,12 +59,7 @@ def valid_code(code: str) -> bool:
 def parse(topic: str) -> Topic | None:
     """Read a topic; None for one that is not of the form (STATE included)."""
     parts = topic.split("/")
-    if (
-        len(parts) not in (4, 5)
-        or parts[0] != NAMESPACE
-        or parts[2] not in Verb.__members__
-        or not all(parts)
-    ):
+    if len(parts) not in (4, 5) or parts[0] != NAMESPACE or parts[2] not in Verb.__members__ or not all(parts):
         return None
     verb = Verb(parts[2])
     if (len(parts) == 5) != verb.startswith("D"):  # noqa: PLR2004  # the device level
