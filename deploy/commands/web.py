@@ -1,0 +1,27 @@
+"""``plantroom web``: the screens."""
+
+from typing import Annotated
+
+import typer
+
+from deploy import foreground
+from deploy.commands.options import Data
+from deploy.embedded import database as opened_database
+from deploy.logins import prepare
+from deploy.settings import read as read_settings
+from web import main
+
+app = typer.Typer(help="The web server: console, phone, portal.", no_args_is_help=True)
+
+
+@app.command()
+def run(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 by default.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 8080 by default.")] = None,
+    data: Data = None,
+) -> None:
+    """Serve the screens until stopped.  Example: plantroom web run --port 8080."""
+    settings = read_settings(data=data, web_host=host, web_port=port)
+    with opened_database(settings) as dsn:
+        web = main.WebSettings(dsn=prepare(settings, dsn))
+        foreground.run(main.run(web, settings.web_host, settings.web_port))
