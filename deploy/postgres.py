@@ -77,6 +77,12 @@ class Postgres:
             self.stop()
             raise
 
+    def find(self) -> bool:
+        """Use the server if it runs already, without holding or starting anything; whether it does."""
+        self._home = self._home.resolve()
+        self._cluster = Cluster(self._home, self._user)
+        return self._use_ready()
+
     def _start_held(self) -> None:
         if not self._cluster.exists():
             self._cluster.create(state.password(self._home / "password"))

