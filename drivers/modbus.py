@@ -140,7 +140,7 @@ class ModbusDriver:
         return await self._ask(request)
 
     def _forget_splits(self, device: int) -> None:
-        """A device that was away may come back with other registers."""
+        """Learn a device anew that was away: it may come back with other registers."""
         self._splits = {request: parts for request, parts in self._splits.items() if request.device != device}
 
     async def _ask(self, request: Request) -> tuple[int, ...]:

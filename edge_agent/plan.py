@@ -6,7 +6,7 @@ from itertools import groupby
 
 from drivers.driver import Request, Span
 from drivers.kinds import Register, Table
-from edge_agent.config import EdgeConfig, PolledDevice, PolledLine, PolledPoint
+from edge_agent.config import EdgeConfig, PolledDevice, PolledPoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +69,14 @@ def _closed(device: PolledDevice, table: Table, block: list[tuple[Span, tuple[Po
 
 
 def describe(config: EdgeConfig) -> list[str]:
-    """The plan of a gateway in words, one line per device and one per connection."""
+    """Say the plan of a gateway in words, one line per device and one per connection."""
     said = [f"gateway {config.gateway} of site {config.site}: {_count(len(config.lines), 'line')}"]
     for line in config.lines:
         said.append(
             f"  line {line.code} ({line.host}:{line.port}) every {line.poll_s:g} s: "
             f"{_count(len(line.devices), 'device')}, {_count(sum(map(_requests, line.devices)), 'request')} a cycle"
         )
-        said.extend(_device_words(line, device) for device in line.devices)
+        said.extend(_device_words(device) for device in line.devices)
     return said
 
 
@@ -84,7 +84,7 @@ def _requests(device: PolledDevice) -> int:
     return len(plan(device))
 
 
-def _device_words(line: PolledLine, device: PolledDevice) -> str:
+def _device_words(device: PolledDevice) -> str:
     ranges = ", ".join(
         f"{block.request.table} {block.request.start}..{block.request.start + block.request.count - 1}"
         for block in plan(device)

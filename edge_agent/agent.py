@@ -1,0 +1,77 @@
+"""The edge agent: one process per gateway, wired here."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from edge_agent import backfill as history
+from edge_agent.clock import Clock, wall_clock
+from edge_agent.config import EdgeConfig
+from edge_agent.health import Health
+from edge_agent.link import Broker
+from edge_agent.poller import LinePoller
+from edge_agent.publisher import Publisher
+from edge_agent.roster import Roster
+from edge_agent.sample import driver_for
+from edge_agent.spool import Spool
+
+RESTART_WAIT_S = 5.0
+
+log = logging.getLogger(__name__)
+
+
+async def run(config: EdgeConfig, broker: Broker, data_dir: Path, *, backfill: Path | None = None) -> None:
+    """Poll, spool and publish until cancelled.
+
+    ``backfill`` is a logger file that is spooled once, before polling starts.  Raises SpoolUnusableError when another
+    agent holds the spool, InvalidBackfillError for a bad file; a dead broker or device only makes it wait.
+    """
+    path = data_dir / f"edge-{config.gateway}.sqlite"
+    spool = await asyncio.to_thread(Spool, path, max_mb=config.spool_max_mb)
+    try:
+        if backfill is not None:
+            await asyncio.to_thread(history.bring_in, backfill, config, spool, wall_clock())
+        await _work(config, broker, spool)
+    finally:
+        spool.close()
+
+
+async def _work(config: EdgeConfig, broker: Broker, spool: Spool) -> None:
+    clock, health, roster = Clock(spool.newest), Health(), Roster(config, spool.points())
+    publisher = Publisher(config, broker, spool=spool, roster=roster, clock=clock, health=health)
+
+    def polling(line_number: int) -> Callable[[], Coroutine[Any, Any, None]]:
+        line = config.lines[line_number]
+        return lambda: LinePoller(
+            line,
+            driver_for(line),
+            spool=spool,
+            publisher=publisher,
+            roster=roster,
+            health=health,
+            now=clock.now,
+        ).run()
+
+    log.info(
+        "gateway %s: %d lines, %d devices, %d frames waiting in the spool",
+        config.gateway,
+        len(config.lines),
+        len(config.devices),
+        spool.depth(),
+    )
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_supervise("publisher", publisher.run))
+        for number, line in enumerate(config.lines):
+            tasks.create_task(_supervise(f"line {line.code}", polling(number)))
+
+
+async def _supervise(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a part for ever: a bug in one part is logged and must not stop the others."""
+    while True:
+        try:
+            await work()
+        except Exception:  # the supervisor: the only broad catch of this process
+            log.exception("%s failed and starts again in %g s", name, RESTART_WAIT_S)
+        await asyncio.sleep(RESTART_WAIT_S)

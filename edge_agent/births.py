@@ -1,0 +1,89 @@
+"""What the gateway says: Sparkplug metrics of births, data and deaths.  Pure.
+
+Source: Eclipse Sparkplug 3.0.0, sections 5 and 6.4.  A metric of a device is named by its measure; the device
+stands in the topic.
+"""
+
+from datetime import datetime
+
+from edge_agent.frame import Frame
+from edge_agent.roster import Member
+from rules.model.point import Point
+from rules.model.quality import Quality
+from rules.model.reading import Reading
+from rules.wire import topics
+from rules.wire.sparkplug import DataType, Metric
+
+
+def node_birth(at: datetime, bd_seq: int, spool: str, committed: int) -> tuple[Metric, ...]:
+    """Name everything that NDATA will carry, and which spool speaks (with what it has already forgotten)."""
+    return (
+        Metric(name=topics.BD_SEQ, at=at, value=bd_seq, datatype=DataType.INT64),
+        Metric(name=topics.REBIRTH, at=at, value=False, datatype=DataType.BOOLEAN),
+        Metric(name=topics.SPOOL, at=at, value=spool, datatype=DataType.STRING),
+        Metric(name=topics.COMMITTED, at=at, value=committed, datatype=DataType.INT64),
+        *node_data(at, depth=0, clock_step_ms=0),
+    )
+
+
+def node_data(at: datetime, *, depth: int, clock_step_ms: int) -> tuple[Metric, ...]:
+    """Say how many frames wait and how far the computer's clock has stepped since the last report."""
+    return (
+        Metric(name=topics.DEPTH, at=at, value=depth, datatype=DataType.INT64),
+        Metric(name=topics.CLOCK, at=at, value=clock_step_ms, datatype=DataType.INT64),
+    )
+
+
+def node_death(bd_seq: int) -> tuple[Metric, ...]:
+    """Name the birth that this death ends."""
+    return (Metric(name=topics.BD_SEQ, value=bd_seq, datatype=DataType.INT64),)
+
+
+def device_birth(member: Member, at: datetime, last_number: int) -> tuple[Metric, ...]:
+    """Name every point of a device, with its alias, last value and nature."""
+    number = Metric(name=topics.NUMBER, alias=member.number_alias, at=at, value=last_number, datatype=DataType.INT64)
+    return (
+        number,
+        *(
+            _born(name, member.aliases[name], point, member.latest.get(name), at)
+            for name, point in member.points.items()
+        ),
+    )
+
+
+def _born(name: str, alias: int, point: Point | None, last: Reading | None, at: datetime) -> Metric:
+    return Metric(
+        name=name,
+        alias=alias,
+        at=last.at if last else at,
+        value=last.value if last else None,
+        quality=last.quality if last else Quality.STALE,
+        properties=_nature(point) if point else {},
+    )
+
+
+def _nature(point: Point) -> dict[str, str]:
+    nature = {
+        topics.UNIT: point.unit,
+        topics.KIND: point.kind.value,
+        topics.RESOLUTION: f"{point.resolution:f}",
+    }
+    return nature if point.modulus is None else {**nature, topics.MODULUS: f"{point.modulus:f}"}
+
+
+def device_data(member: Member, frame: Frame) -> tuple[Metric, ...]:
+    """Carry one frame: its spool number, then its readings by alias."""
+    skip = len(frame.device) + 1
+    return (
+        Metric(alias=member.number_alias, value=frame.number, datatype=DataType.INT64),
+        *(
+            Metric(
+                alias=member.aliases[reading.point[skip:]],
+                at=reading.at,
+                value=reading.value,
+                historical=frame.historical,
+                quality=reading.quality,
+            )
+            for reading in frame.readings
+        ),
+    )

@@ -1,0 +1,100 @@
+"""Look before running: what would be polled, who answers, what they say now."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from drivers.driver import Driver
+from drivers.errors import UnreachableError
+from edge_agent.clock import Clock
+from edge_agent.config import InvalidConfigError, PolledDevice, PolledLine, load_all
+from edge_agent.plan import describe, plan
+from edge_agent.sample import driver_for, sample
+from rules.model.quality import Quality
+from rules.model.reading import Reading
+
+
+@dataclass(slots=True)
+class Report:
+    """The plan in words, and one sentence for every problem (none: all is well)."""
+
+    lines: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+async def check(path: Path) -> Report:
+    """Check a site file and ask every device once."""
+    try:
+        configs = load_all(path)
+    except InvalidConfigError as error:
+        return Report(problems=error.problems)
+    lines = [line for config in configs for line in config.lines]
+    answers = await asyncio.gather(*(_ask_line(line) for line in lines))
+    problems = [problem for asked in answers for problem in _problems(asked)]
+    return Report([said for config in configs for said in describe(config)], problems)
+
+
+async def read(path: Path) -> list[dict[str, Any]]:
+    """Ask every point once; gives JSON-ready rows.  Raises InvalidConfigError."""
+    lines = [line for config in load_all(path) for line in config.lines]
+    answers = await asyncio.gather(*(_ask_line(line) for line in lines))
+    return [
+        _row(reading, units[reading.point])
+        for asked in answers
+        for device, readings, _ in asked
+        for units in ({polled.point.code: polled.point.unit for polled in device.points},)
+        for reading in readings
+    ]
+
+
+_Answer = tuple[PolledDevice, list[Reading], UnreachableError | None]
+
+
+async def _ask_line(line: PolledLine) -> list[_Answer]:
+    """Ask all devices of a line once, one after the other; a dead link is tried once."""
+    driver, clock = driver_for(line), Clock()
+    answers: list[_Answer] = []
+    down: UnreachableError | None = None
+    for device in line.devices:
+        answer = _lost(device, down, clock) if down else await _ask_device(driver, device, clock)
+        answers.append(answer)
+        down = answer[2] if answer[2] is not None and answer[2].link else None
+    await driver.close()
+    return answers
+
+
+async def _ask_device(driver: Driver, device: PolledDevice, clock: Clock) -> _Answer:
+    try:
+        return device, await sample(driver, plan(device), clock.now), None
+    except UnreachableError as error:
+        return _lost(device, error, clock)
+
+
+def _lost(device: PolledDevice, error: UnreachableError, clock: Clock) -> _Answer:
+    at = clock.now()
+    readings = [Reading(p.point.code, at, None, Quality.BAD, error=str(error)) for p in device.points]
+    return device, readings, error
+
+
+def _problems(asked: Iterable[_Answer]) -> Iterable[str]:
+    for device, readings, error in asked:
+        if error is not None:
+            yield f"device '{device.code}' is unreachable: {error}."
+            continue
+        for reading in readings:
+            if reading.error:
+                yield f"point '{reading.point}' has no good value: {reading.error}."
+
+
+def _row(reading: Reading, unit: str) -> dict[str, Any]:
+    return {
+        "point": reading.point,
+        "value": reading.value,
+        "unit": unit,
+        "quality": reading.quality.name.lower(),
+        "at": reading.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "raw": list(reading.raw),
+        "error": reading.error,
+    }

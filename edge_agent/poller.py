@@ -1,0 +1,169 @@
+"""The poller: asks every device of one line at a fixed rate and spools what is worth sending."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from drivers.driver import Driver
+from drivers.errors import UnreachableError
+from edge_agent.change import worth_sending
+from edge_agent.config import PolledDevice, PolledLine
+from edge_agent.frame import Frame
+from edge_agent.health import Health
+from edge_agent.plan import Block, plan
+from edge_agent.publisher import Publisher
+from edge_agent.roster import Roster
+from edge_agent.sample import sample
+from edge_agent.spool import Spool, SpoolFullError
+from rules.model.quality import Quality
+from rules.model.reading import Reading
+
+BACKOFF_FIRST_S = 1.0
+DEVICE_BACKOFF_MAX_S = 60.0
+LINK_BACKOFF_MAX_S = 15.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One device and what we know of it."""
+
+    device: PolledDevice
+    blocks: tuple[Block, ...]
+    alive: bool | None = None  # None until the first poll
+    loss_spooled: bool = False
+    backoff_s: float = BACKOFF_FIRST_S
+    retry_s: float = 0.0
+    reported: dict[str, Reading] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+
+
+class LinePoller:
+    """Polls one line for ever.  ``now`` is the gateway's clock, ``monotonic_s`` paces."""
+
+    def __init__(
+        self,
+        line: PolledLine,
+        driver: Driver,
+        *,
+        spool: Spool,
+        publisher: Publisher,
+        roster: Roster,
+        health: Health,
+        now: Callable[[], datetime],
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._line = line
+        self._driver = driver
+        self._spool = spool
+        self._publisher = publisher
+        self._roster = roster
+        self._health = health
+        self._now = now
+        self._monotonic_s = monotonic_s
+        self._devices = [_Watched(device, plan(device)) for device in line.devices]
+        self._link_backoff_s = BACKOFF_FIRST_S
+        self._link_retry_s = 0.0
+
+    async def run(self) -> None:
+        """Poll at start + k * poll_s; a cycle that takes too long skips turns and never bunches them."""
+        start_s, cycle = self._monotonic_s(), 0
+        try:
+            while True:
+                await self.poll()
+                turn = int((self._monotonic_s() - start_s) // self._line.poll_s) + 1
+                self._health.missed += turn - cycle - 1
+                cycle = turn
+                await asyncio.sleep(start_s + cycle * self._line.poll_s - self._monotonic_s())
+        finally:
+            await self._driver.close()
+
+    async def poll(self) -> None:
+        """One cycle: every device that is not backing off."""
+        if self._monotonic_s() < self._link_retry_s:
+            return
+        for watched in self._devices:
+            if self._monotonic_s() < watched.retry_s:
+                continue
+            try:
+                await self._poll_device(watched)
+                self._link_backoff_s = BACKOFF_FIRST_S
+            except UnreachableError as error:
+                self._health.failures += 1
+                if error.link:
+                    await self._lose_link(str(error))
+                    return
+                watched.retry_s = self._monotonic_s() + watched.backoff_s
+                watched.backoff_s = min(2 * watched.backoff_s, DEVICE_BACKOFF_MAX_S)
+                await self._lose([watched], str(error))
+
+    async def _poll_device(self, watched: _Watched) -> None:
+        self._health.polls += 1
+        readings = await sample(self._driver, watched.blocks, self._now)
+        if watched.alive is False:
+            log.warning("device %s is back", watched.device.code)
+            self._publisher.announce(watched.device.code, alive=True)
+        watched.alive, watched.loss_spooled = True, False
+        watched.backoff_s, watched.retry_s = BACKOFF_FIRST_S, 0.0
+        _log_errors(watched, readings)
+        points = {polled.point.code: polled.point for polled in watched.device.points}
+        await self._keep(
+            [(watched, [r for r in readings if worth_sending(points[r.point], watched.reported.get(r.point), r)])]
+        )
+
+    async def _lose_link(self, reason: str) -> None:
+        """Take all devices of the line as lost; the line is tried again after a while."""
+        self._link_retry_s = self._monotonic_s() + self._link_backoff_s
+        self._link_backoff_s = min(2 * self._link_backoff_s, LINK_BACKOFF_MAX_S)
+        for watched in self._devices:
+            watched.retry_s = 0.0
+        await self._lose(self._devices, reason)
+
+    async def _lose(self, lost: Sequence[_Watched], reason: str) -> None:
+        """Say once that devices are lost: in the log, and as readings of bad quality without a value."""
+        at = self._now()
+        silent = [watched for watched in lost if not watched.loss_spooled]
+        for watched in lost:
+            if watched.alive is not False:
+                log.warning("device %s is lost: %s", watched.device.code, reason)
+                watched.alive = False
+        kept = await self._keep(
+            [
+                (watched, [Reading(p.point.code, at, None, Quality.BAD, error=reason) for p in watched.device.points])
+                for watched in silent
+            ]
+        )
+        for watched in silent if kept else ():
+            watched.loss_spooled = True
+            self._publisher.announce(watched.device.code, alive=False)
+
+    async def _keep(self, taken: Sequence[tuple[_Watched, list[Reading]]]) -> bool:
+        """Spool readings; a full spool skips them and polling goes on (the spool says so itself)."""
+        frames = [Frame(watched.device.code, tuple(readings)) for watched, readings in taken if readings]
+        if not frames:
+            return True
+        try:
+            await asyncio.to_thread(self._spool.append, frames)
+        except SpoolFullError:
+            return False
+        for watched, readings in taken:
+            watched.reported.update((reading.point, reading) for reading in readings)
+            self._roster.note(watched.device.code, readings)
+            self._health.readings += len(readings)
+        self._publisher.nudge()
+        return True
+
+
+def _log_errors(watched: _Watched, readings: Sequence[Reading]) -> None:
+    """Log a point's trouble once when it begins and once when it ends."""
+    errors = {reading.point: reading.error for reading in readings if reading.error}
+    for point, error in errors.items():
+        if watched.errors.get(point) != error:
+            log.warning("point %s: %s", point, error)
+    for point in watched.errors.keys() - errors.keys():
+        log.info("point %s is good again", point)
+    watched.errors = errors

@@ -1,0 +1,245 @@
+"""The publisher: carries spooled frames to the broker, in order, until the hub has committed them."""
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+
+from edge_agent import births
+from edge_agent.clock import Clock
+from edge_agent.config import EdgeConfig
+from edge_agent.frame import Frame
+from edge_agent.health import Health
+from edge_agent.link import Arrived, Broker, Confirmed, Event, Link, LinkError
+from edge_agent.roster import Roster
+from edge_agent.spool import Spool
+from edge_agent.window import Window
+from rules.wire import topics
+from rules.wire.sparkplug import MalformedPayloadError, Metric, Payload, decode, encode
+from rules.wire.topics import Topic, Verb
+
+RECONNECT_FIRST_S = 0.5
+RECONNECT_MAX_S = 10.0
+TAKEN_OVER_WAIT_S = 30.0  # two gateways with one name must not throw each other out all day
+REPORT_EVERY_S = 10.0
+REBIRTH_PAUSE_S = 1.0  # births are heavy: however often they are asked for
+TICK_S = 0.01  # shortest wait
+_SEQ_COUNT = 256
+
+log = logging.getLogger(__name__)
+
+
+class Publisher:
+    """Owns the connection of one gateway.  ``announce`` and ``nudge`` are called from the same loop."""
+
+    def __init__(
+        self,
+        config: EdgeConfig,
+        broker: Broker,
+        *,
+        spool: Spool,
+        roster: Roster,
+        clock: Clock,
+        health: Health,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config = config
+        self._broker = broker
+        self._spool = spool
+        self._roster = roster
+        self._clock = clock
+        self._health = health
+        self._monotonic_s = monotonic_s
+        self._link: Link | None = None
+        self._window = Window(spool.committed, 0.0)
+        self._turns: deque[tuple[int, str]] = deque()  # (frame after which it is said, device that came or went)
+        self._confirming: dict[int, int] = {}  # message id -> frame number, without a hub that acknowledges
+        self._delivered: set[int] = set()  # frames above the committed number that the broker has taken
+        self._seq = 0
+        self._bd_seq = 0
+        self._born_s = 0.0
+        self._report_s = 0.0
+        self._rebirth_due = False
+        self._complaint = ""
+
+    def nudge(self) -> None:
+        """Say that the spool has something new."""
+        if self._link is not None:
+            self._link.nudge()
+
+    def announce(self, device: str, *, alive: bool) -> None:
+        """Say that a device came or went, once the frames spooled so far have gone out."""
+        self._roster.members[device].alive = alive
+        if self._link is not None:
+            self._turns.append((self._spool.last_number, device))
+            self.nudge()
+
+    async def run(self) -> None:
+        """Connect, serve and reconnect until cancelled."""
+        wait_s = RECONNECT_FIRST_S
+        while True:
+            started_s = self._monotonic_s()
+            try:
+                await self._serve()
+            except LinkError as error:
+                self._complain(error)
+                pause_s = TAKEN_OVER_WAIT_S if error.taken_over else wait_s
+            wait_s = RECONNECT_FIRST_S if self._born_s > started_s else min(2 * wait_s, RECONNECT_MAX_S)
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # spreads gateways, guards nothing
+
+    def _complain(self, error: LinkError) -> None:
+        """Say once why there is no connection."""
+        if str(error) != self._complaint:
+            self._complaint = str(error)
+            log.warning("%s; readings are spooled, trying again until it answers", error)
+        if error.taken_over:
+            log.error("another edge agent calls itself '%s' at this broker; stop one of the two", self._client_id)
+
+    @property
+    def _client_id(self) -> str:
+        return f"edge-{self._config.site}-{self._config.gateway}"
+
+    def _topic(self, verb: Verb, device: str = "") -> str:
+        return str(Topic(self._config.site, verb, self._config.gateway, device))
+
+    async def _serve(self) -> None:
+        """One connection, from its birth to its end."""
+        self._bd_seq = await asyncio.to_thread(self._spool.next_bd_seq)
+        death = encode(Payload(None, None, births.node_death(self._bd_seq)))
+        will = (self._topic(Verb.NDEATH), death)
+        link = Link(self._broker, self._client_id, commands=self._topic(Verb.NCMD), will=will)
+        await link.open()
+        log.log(logging.WARNING if self._complaint else logging.INFO, "connected to the broker as %s", self._client_id)
+        self._complaint = ""
+        self._link = link
+        try:
+            self._confirming.clear()
+            self._delivered.clear()
+            self._window = Window(self._spool.committed, self._monotonic_s())
+            self._bear(link)
+            while True:
+                await self._send_due(link)
+                await self._take(await link.events(self._wait_s(link)))
+        finally:
+            self._link = None
+            link.publish(*will)  # a goodbye sends no will
+            await link.close()
+
+    def _wait_s(self, link: Link) -> float:
+        """Seconds until something is due; what is in flight is only due again once the broker has taken it."""
+        now_s = self._monotonic_s()
+        due_s = [self._report_s - now_s]
+        if not link.unconfirmed:
+            due_s.append(self._window.due_in_s(now_s))
+        if self._rebirth_due:
+            due_s.append(self._born_s + REBIRTH_PAUSE_S - now_s)
+        return max(TICK_S, min(due_s))
+
+    def _bear(self, link: Link) -> None:
+        """Send all births; what was in flight goes out again after them."""
+        at, now_s = self._clock.now(), self._monotonic_s()
+        self._seq = 0
+        self._rebirth_due = False
+        self._born_s, self._report_s = now_s, now_s + REPORT_EVERY_S
+        born = births.node_birth(at, self._bd_seq, self._spool.identity, self._spool.committed)
+        self._say(link, Verb.NBIRTH, born)
+        for device in self._roster.members:
+            self._bear_device(link, device)
+        last = self._spool.last_number
+        self._turns = deque((last, device) for device, m in self._roster.members.items() if not m.alive)
+        self._window.rewind(probe=False)
+
+    def _bear_device(self, link: Link, device: str) -> None:
+        member = self._roster.members[device]
+        born = births.device_birth(member, self._clock.now(), self._spool.last_number)
+        self._say(link, Verb.DBIRTH, born, device)
+
+    def _say(self, link: Link, verb: Verb, metrics: tuple[Metric, ...], device: str = "") -> int:
+        payload = encode(Payload(self._clock.now(), self._seq, metrics))
+        self._seq = (self._seq + 1) % _SEQ_COUNT
+        return link.publish(self._topic(verb, device), payload)
+
+    async def _send_due(self, link: Link) -> None:
+        now_s = self._monotonic_s()
+        if self._rebirth_due and now_s >= self._born_s + REBIRTH_PAUSE_S:
+            self._health.rebirths += 1
+            self._bear(link)
+        if self._window.due_in_s(now_s) <= 0.0 and not link.unconfirmed:
+            self._window.rewind(probe=True)
+        await self._send_frames(link)
+        if now_s >= self._report_s:
+            self._report(link, now_s)
+
+    async def _send_frames(self, link: Link) -> None:
+        room = self._window.room()
+        if room and self._spool.last_number > self._window.sent:
+            for frame in await asyncio.to_thread(self._spool.pending, self._window.sent, room):
+                self._say_turns(link, frame.number - 1)
+                self._send(link, frame)
+        self._say_turns(link, self._window.sent)
+
+    def _send(self, link: Link, frame: Frame) -> None:
+        metrics = births.device_data(self._roster.members[frame.device], frame)
+        message_id = self._say(link, Verb.DDATA, metrics, frame.device)
+        self._health.sent += 1
+        self._health.resends += self._window.note_sent(frame.number, self._monotonic_s())
+        if self._config.acknowledge == "none":
+            self._confirming[message_id] = frame.number
+
+    def _say_turns(self, link: Link, up_to: int) -> None:
+        while self._turns and self._turns[0][0] <= up_to:
+            _, device = self._turns.popleft()
+            if self._roster.members[device].alive:
+                self._bear_device(link, device)
+            else:
+                self._say(link, Verb.DDEATH, (), device)
+
+    def _report(self, link: Link, now_s: float) -> None:
+        step_ms = round(self._clock.take_step().total_seconds() * 1000)
+        metrics = births.node_data(self._clock.now(), depth=self._spool.depth(), clock_step_ms=step_ms)
+        self._say(link, Verb.NDATA, metrics)
+        self._report_s = now_s + REPORT_EVERY_S
+        log.debug("%s", self._health.sentence(self._spool.depth()))
+
+    async def _take(self, events: list[Event]) -> None:
+        """Act on what came; many acknowledgements become one deletion."""
+        committed = self._window.committed
+        for event in events:
+            if isinstance(event, Arrived):
+                committed = max(committed, self._obey(event.payload))
+            elif isinstance(event, Confirmed):
+                committed = max(committed, self._confirm(event))
+        if self._window.note_committed(committed, self._monotonic_s()):
+            self._delivered = {number for number in self._delivered if number > committed}
+            await asyncio.to_thread(self._spool.commit, committed)
+
+    def _confirm(self, event: Confirmed) -> int:
+        """Without a hub that acknowledges the broker's word counts; gives the highest number without a hole."""
+        number = self._confirming.pop(event.message_id, 0)
+        if event.taken and number:
+            self._delivered.add(number)
+        committed = self._window.committed
+        while committed + 1 in self._delivered:
+            committed += 1
+        return committed
+
+    def _obey(self, data: bytes) -> int:
+        """Carry out a command; gives the number that the hub says it has committed, or 0."""
+        try:
+            metrics = {metric.name: metric.value for metric in decode(data).metrics}
+        except MalformedPayloadError as error:
+            self._health.refused_commands += 1
+            log.warning("a command was refused: %s", error)
+            return 0
+        if metrics.get(topics.REBIRTH) is True:
+            self._rebirth_due = True
+        number = metrics.get(topics.COMMITTED)
+        if metrics.get(topics.COMMITTED_OF) != self._spool.identity or not isinstance(number, int):
+            return 0
+        if number > self._spool.last_number:
+            self._health.refused_commands += 1
+            log.error("the hub claims frame %d, but the spool ends at %d", number, self._spool.last_number)
+            return 0
+        return number
