@@ -33,7 +33,7 @@ async def run(
 ) -> None:
     """Run until cancelled; ``ready`` is called when every port listens.
 
-    Raises UnfitSiteError, InvalidFaultError, PortTakenError or OSError (the truth log), one sentence each.
+    Raises UnfitSiteError, InvalidFaultError, PortTakenError or UnwritableTruthError, one sentence each.
     """
     # A taken port is told by PortTakenError; the library's own warning would say it twice.
     logging.getLogger("pymodbus").setLevel(logging.CRITICAL)

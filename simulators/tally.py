@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from rules.model.site import SiteFile
-from simulators.sheet import SHEETS, counting
+from simulators.sheet import SHEETS
 
 Told = Counter[tuple[str, str, int]]
 
@@ -42,7 +42,7 @@ class Tally:
 
 def take(site: SiteFile, history: Path | None, truth: Path, stored: Iterable[Stored]) -> Tally:
     """Compare; ``stored`` holds every reading of the site, in any order."""
-    steps = {device.code: counting(SHEETS[device.profile]) for device in site.device}
+    steps = {device.code: SHEETS[device.profile].counter for device in site.device}
     rows = _history(history) if history else {}
     told = _told(truth)
     found: Told = Counter()

@@ -7,11 +7,20 @@ from types import TracebackType
 from typing import Self
 
 
+class UnwritableTruthError(OSError):
+    """The truth log cannot be written; the message is one sentence."""
+
+
 class TruthLog:
     """Appends one JSON line for each counter in each answer; a line is with the system before the answer is."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8", buffering=1)
+        try:
+            self._file = path.open("a", encoding="utf-8", buffering=1)
+        except OSError as error:
+            raise UnwritableTruthError(
+                f"the truth log {path} cannot be written ({error.strerror}); name another file"
+            ) from None
 
     def __enter__(self) -> Self:
         return self

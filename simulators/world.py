@@ -131,10 +131,16 @@ class World:
         commodity = commodity_of(register)
         counted = register.step * device.multiplier
         ratio, odd = divmod(counted, TRUE_STEP[commodity])
-        if odd or any(commodity_of(child.register) is not commodity for child in children):
+        if odd:
             raise UnfitSiteError(
-                f"meter '{device.code}' counts {counted} at a time, which must be a whole multiple of "
-                f"{TRUE_STEP[commodity]}, and the meters below it must count {commodity} too; correct the site file"
+                f"meter '{device.code}' counts {counted} at a time, which is no whole multiple of "
+                f"{TRUE_STEP[commodity]}; correct its multiplier"
+            )
+        strange = [c.device.code for c in children if commodity_of(c.register) is not commodity]
+        if strange:
+            raise UnfitSiteError(
+                f"meter '{strange[0]}' does not count {commodity} as its parent '{device.code}' does; "
+                "give it another parent"
             )
         grain = 1 if children else int(ratio)
         stream = key(self.seed, device.code)

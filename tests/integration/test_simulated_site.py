@@ -21,6 +21,7 @@ from simulators import site_run
 from simulators.control import NoAnswerError, ask, ask_async
 from simulators.faults import InvalidFaultError
 from simulators.modbus_meter import PortTakenError
+from simulators.truth import UnwritableTruthError
 from simulators.world import World
 
 SITE_PATH = Path(__file__).parents[2] / "deploy" / "sites" / "riverside.toml"
@@ -272,7 +273,7 @@ async def test_rubbish_on_the_control_socket_does_no_harm(running: Running):
 
 
 async def refusal(start: Callable[[], Any]) -> BaseException:
-    with pytest.raises((PortTakenError, InvalidFaultError)) as caught:
+    with pytest.raises((PortTakenError, InvalidFaultError, UnwritableTruthError)) as caught:
         await asyncio.wait_for(start(), 10)
     return caught.value
 
@@ -294,6 +295,9 @@ async def test_a_taken_port_and_a_bad_faults_file_are_told_in_one_sentence(tmp_p
     faults.write_text('[[fault]]\nkind = "busy"\ndevice = "EM-Q"\n')
     said = await refusal(lambda: site_run.run(site, seed=1, control_port=control, faults=faults))
     assert "no device 'EM-Q'" in str(said)
+    truth = tmp_path / "nowhere" / "truth.jsonl"
+    said = await refusal(lambda: site_run.run(site, seed=1, control_port=control, truth=truth))
+    assert "cannot be written (No such file or directory)" in str(said)
 
 
 async def test_faults_of_a_file_come_at_their_time_after_the_start(tmp_path: Path):

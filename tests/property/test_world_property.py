@@ -122,7 +122,7 @@ def test_a_moment_before_the_world_began_is_refused_in_a_sentence():
         ("EM-A-MAIN", {"parent": "EM-A-101"}, "run in a circle"),
         ("EM-A-101", {"profile": "xy-9"}, "no simulator has a data sheet"),
         ("EM-A-101", {"multiplier": "0.25"}, "whole multiple"),
-        ("WM-A-101", {"parent": "EM-A-F1"}, "must count electricity too"),
+        ("WM-A-101", {"parent": "EM-A-F1"}, "does not count electricity as its parent"),
     ],
 )
 def test_a_site_that_cannot_be_acted_is_refused_in_a_sentence(device: str, change: dict, sentence: str):
