@@ -11,10 +11,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from deploy import memory
 from deploy.child import Child, launch, log_tail
@@ -30,6 +30,7 @@ KILL_WAIT_S = 0.2
 
 Say = Callable[[str], None]
 Start = Callable[[], Child]
+Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
@@ -196,20 +197,24 @@ def _how(child: Child) -> str:
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
-async def until_signal() -> str:
-    """Wait for Ctrl-C or SIGTERM; the signal's name."""
-    loop = asyncio.get_running_loop()
-    caught: asyncio.Future[str] = loop.create_future()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        loop.add_signal_handler(number, _note, caught, number.name)
+def run(main: Coroutine[Any, Any, Result]) -> Result | None:
+    """Run a program that Ctrl-C or SIGTERM may end at any moment: it is cancelled once and cleans up.
+
+    None when a signal ended it.  A second signal does not disturb the cleaning up, which is limited to 5 s.
+    """
     try:
-        return await caught
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
+        return asyncio.run(_cancellable(main))
+    except asyncio.CancelledError:
+        return None
 
 
-def _note(caught: asyncio.Future[str], name: str) -> None:
-    if not caught.done():
-        caught.set_result(name)
+async def _cancellable(main: Coroutine[Any, Any, Result]) -> Result:
+    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(main)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _cancel_once, task)
+    return await task
+
+
+def _cancel_once(task: asyncio.Task[Any]) -> None:
+    if not task.cancelling():
+        task.cancel()

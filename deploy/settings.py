@@ -6,12 +6,13 @@ or, better, from the file that the variable of the same name with ``_FILE`` poin
 
 import difflib
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 import platformdirs
-from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "PLANTROOM_"
@@ -19,8 +20,10 @@ APPLICATION = "plantroom"
 ROOT_DATA = Path("/var/lib/plantroom/data")
 MAX_SECRET_BYTES = 4096
 
-Port = Annotated[int, Field(ge=1, le=65535)]
-Address = Annotated[str, StringConstraints(pattern=r"^$|^[^:\s]+:\d{1,5}$|^\[[0-9A-Fa-f:]+\]:\d{1,5}$")]
+ADDRESS = re.compile(r"([^:\s]+|\[[0-9A-Fa-f:]+\]):(\d{1,5})")
+MAX_PORT = 65535
+
+Port = Annotated[int, Field(ge=1, le=MAX_PORT)]
 
 
 class SettingsError(ValueError):
@@ -40,7 +43,7 @@ class Settings(BaseSettings):
     data: Path = Field(default_factory=default_data)
     database_dsn: SecretStr = SecretStr("")
     database_dsn_file: Path | None = None
-    broker_address: Address = ""
+    broker_address: str = ""
     broker_username: str = ""
     broker_password: SecretStr = SecretStr("")
     broker_password_file: Path | None = None
@@ -54,9 +57,10 @@ class Settings(BaseSettings):
 
     @field_validator("broker_address", mode="after")
     @classmethod
-    def _known_port(cls, value: str) -> str:
-        if value and not 1 <= int(value.rpartition(":")[2]) <= 65535:  # noqa: PLR2004  the range of TCP
-            raise ValueError("the port must be 1 to 65535")
+    def _host_and_port(cls, value: str) -> str:
+        match = ADDRESS.fullmatch(value)
+        if value and (match is None or not 1 <= int(match[2]) <= MAX_PORT):
+            raise ValueError(f"'{value}' is not host:port; write it like broker.example:1883")
         return value
 
     @model_validator(mode="after")
@@ -80,13 +84,12 @@ class Settings(BaseSettings):
         return (host.strip("[]"), int(port)) if host else None
 
 
-def read(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+def read(**overrides: Any) -> Settings:
     """Read the settings; ``overrides`` are options of the command line, None means not given.
 
     Raises SettingsError with one sentence for the first thing wrong.
     """
-    names = os.environ if environment is None else environment
-    _refuse_unknown(names)
+    _refuse_unknown(os.environ)
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
@@ -95,9 +98,9 @@ def read(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
         raise SettingsError(f"{where}: {first['msg'].removeprefix('Value error, ')}.") from None
 
 
-def _refuse_unknown(environment: Mapping[str, str]) -> None:
+def _refuse_unknown(names: Iterable[str]) -> None:
     known = [PREFIX + name.upper() for name in Settings.model_fields]
-    for name in environment:
+    for name in names:
         if name.startswith(PREFIX) and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"the known ones are {', '.join(known)}."

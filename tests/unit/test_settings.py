@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+
+from deploy.settings import SettingsError, read
+
+
+def set_all(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
+    for name, value in values.items():
+        monkeypatch.setenv(f"PLANTROOM_{name}", value)
+
+
+def test_without_variables_everything_is_embedded() -> None:
+    settings = read()
+    assert (settings.dsn(), settings.broker(), settings.web_port) == ("", None, 8080)
+    assert settings.data.is_absolute()
+
+
+def test_variables_count_and_options_of_the_command_line_win(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    set_all(monkeypatch, BROKER_ADDRESS="broker.example:1883", WEB_PORT="9000", DATA="/somewhere")
+    settings = read(data=tmp_path, web_port=None)
+    assert (settings.broker(), settings.web_port, settings.data) == (("broker.example", 1883), 9000, tmp_path)
+    assert read(broker_address="[::1]:1883").broker() == ("::1", 1883)
+
+
+def test_secrets_come_from_files_and_never_show(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("from-file\n")
+    settings = read(database_dsn="postgresql://u:hidden@h/d", broker_password_file=file)
+    assert settings.password() == "from-file"
+    assert settings.dsn() == "postgresql://u:hidden@h/d"
+    for text in (repr(settings), str(settings), settings.model_dump_json()):
+        assert "hidden" not in text
+        assert "from-file" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("WEB_PROT", "1", "PLANTROOM_WEB_PROT is not a setting of Plantroom: did you mean PLANTROOM_WEB_PORT?"),
+        ("WEB_PORT", "99999", "PLANTROOM_WEB_PORT: Input should be less than or equal to 65535."),
+        ("WEB_PORT", "http", "PLANTROOM_WEB_PORT: Input should be a valid integer"),
+        (
+            "BROKER_ADDRESS",
+            "no-port",
+            "PLANTROOM_BROKER_ADDRESS: 'no-port' is not host:port; write it like broker.example:1883.",
+        ),
+        ("BROKER_ADDRESS", "host:70000", "PLANTROOM_BROKER_ADDRESS: 'host:70000' is not host:port"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str) -> None:
+    set_all(monkeypatch, **{name: value})
+    with pytest.raises(SettingsError) as caught:
+        read()
+    assert str(caught.value).startswith(sentence)
+
+
+def test_a_secret_given_twice_or_in_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="give database_dsn or database_dsn_file, not both"):
+        read(database_dsn="postgresql://h", database_dsn_file=tmp_path / "dsn")
+    with pytest.raises(SettingsError, match=r"cannot be read .*check the path"):
+        read(database_dsn_file=tmp_path / "dsn").dsn()
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        read().web_port = 1
