@@ -196,8 +196,10 @@ class Link:
 
     def _on_disconnect(self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, _more: Any) -> None:
         taken_over = reason.value == _TAKEN_OVER
-        said = f"{self._place} closed the connection: {str(reason).lower()}"
-        self._say(self._settle, LinkError(said, taken_over=taken_over))
+        said = f"closed the connection: {str(reason).lower()}"
+        if not self._ready.done():
+            said = "closed the connection at once; check the user name and password"
+        self._say(self._settle, LinkError(f"{self._place} {said}", taken_over=taken_over))
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         self._say(self._put, Arrived(bytes(message.payload)))

@@ -20,6 +20,8 @@ from rules.wire import topics
 from rules.wire.sparkplug import MalformedPayloadError, Metric, Payload, decode, encode
 from rules.wire.topics import Topic, Verb
 
+__all__ = ["Broker", "Publisher"]
+
 RECONNECT_FIRST_S = 0.5
 RECONNECT_MAX_S = 10.0
 TAKEN_OVER_WAIT_S = 30.0  # two gateways with one name must not throw each other out all day

@@ -77,7 +77,7 @@ class Spool:
                 self._refuse_above_limit()
                 with self._db:
                     last_number, newest = self._insert(frames, sha256)
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.OperationalError, OSError) as error:
                 raise self._full_error(len(frames), error) from None
             self.last_number, self.newest = last_number, newest
             self._points |= _points_of(frames)

@@ -1,0 +1,211 @@
+"""Decoding, planning, the spool's numbers and the window, for any input."""
+
+import struct
+import tempfile
+from collections import deque
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from drivers.decode import decode
+from drivers.driver import Span
+from drivers.kinds import Encoding, Order, Register, Table
+from drivers.profile import Profile
+from edge_agent.config import PolledDevice, PolledPoint
+from edge_agent.frame import Frame
+from edge_agent.plan import plan
+from edge_agent.spool import Spool
+from edge_agent.window import WINDOW_FRAMES, Window
+from rules.model.point import Kind, Point
+from rules.model.quality import Quality
+from rules.model.reading import Reading, exact
+
+PACK = {
+    Encoding.UINT16: ">H",
+    Encoding.INT16: ">h",
+    Encoding.UINT32: ">I",
+    Encoding.INT32: ">i",
+    Encoding.UINT64: ">Q",
+    Encoding.INT64: ">q",
+}
+
+
+def words_of(data: bytes, order: Order) -> tuple[int, ...]:
+    """Write big-endian bytes as a device with this order would."""
+    pairs = [data[i : i + 2] for i in range(0, len(data), 2)]
+    if order in (Order.CDAB, Order.DCBA):
+        pairs.reverse()
+    if order in (Order.BADC, Order.DCBA):
+        pairs = [pair[::-1] for pair in pairs]
+    return tuple(pair[0] * 256 + pair[1] for pair in pairs)
+
+
+@given(st.sampled_from(list(PACK)), st.sampled_from(list(Order)), st.data())
+def test_any_integer_in_any_order_is_read_back(encoding: Encoding, order: Order, data: st.DataObject) -> None:
+    bits = 16 * encoding.words
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if encoding.value[0] == "i" else (0, (1 << bits) - 1)
+    number = data.draw(st.integers(low, high))
+    words = words_of(struct.pack(PACK[encoding], number), order)
+    assert decode(Register(Table.HOLDING, 0, encoding, order), words).value == float(number)
+
+
+@given(st.integers(0, 2**32 - 2), st.integers(0, 4))
+def test_a_counter_shows_every_digit_of_its_face(raw: int, digits: int) -> None:
+    scale = Decimal(1).scaleb(-digits)
+    register = Register(Table.HOLDING, 0, Encoding.UINT32, scale=scale)
+    value = decode(register, words_of(struct.pack(">I", raw), Order.ABCD)).value
+    assert value is not None
+    assert value == float(f"{raw}e-{digits}")
+    assert exact(value, scale) == raw * scale
+
+
+@given(st.floats(width=32), st.sampled_from(list(Order)))
+def test_a_float_is_itself_or_missing_and_never_zero_instead(number: float, order: Order) -> None:
+    decoded = decode(Register(Table.INPUT, 0, Encoding.FLOAT32, order), words_of(struct.pack(">f", number), order))
+    if number - number == 0:
+        assert decoded.value == number
+    else:
+        assert decoded.value is None
+        assert decoded.error
+
+
+@given(st.integers(0, 0xFFFFFFFF), st.sampled_from(list(Order)))
+def test_not_available_is_compared_before_scaling(raw: int, order: Order) -> None:
+    register = Register(Table.HOLDING, 0, Encoding.INT32, order, Decimal("0.001"), missing=(raw,))
+    decoded = decode(register, words_of(struct.pack(">I", raw), order))
+    assert decoded.value is None
+    assert "not available" in decoded.error
+
+
+@given(st.lists(st.integers(0, 0xFFFF), max_size=5), st.sampled_from(list(Encoding)))
+def test_a_wrong_number_of_registers_is_an_error_not_a_value(words: list[int], encoding: Encoding) -> None:
+    decoded = decode(Register(Table.HOLDING, 0, encoding), tuple(words))
+    assert (decoded.value is None) or len(words) == encoding.words
+
+
+@st.composite
+def devices(draw: st.DrawFn) -> PolledDevice:
+    holes: list[tuple[int, int]] = []
+    measures: list[dict[str, object]] = []
+    address = draw(st.integers(0, 50))
+    for i in range(draw(st.integers(1, 40))):
+        encoding = draw(st.sampled_from([Encoding.UINT16, Encoding.INT32, Encoding.UINT64, Encoding.BITS]))
+        gap = draw(st.integers(0, 30))
+        if gap and draw(st.booleans()):
+            holes.append((address, address + gap - 1))
+        address += gap
+        measures.append({"name": f"m{i}", "kind": "gauge", "unit": "", "address": address, "encoding": encoding.value})
+        address += encoding.words
+    profile = Profile.model_validate(
+        {
+            "code": "x",
+            "title": "X",
+            "table": "holding",
+            "max_gap": draw(st.integers(0, 20)),
+            "max_block": draw(st.integers(4, 100)),
+            "holes": holes,
+            "measure": draw(st.permutations(measures)),
+        }
+    )
+    points = tuple(
+        PolledPoint(Point(f"D.{m.name}", "D", m.name, Kind.GAUGE, "", Decimal(1)), profile.register(m))
+        for m in profile.measure
+    )
+    return PolledDevice("D", 1, profile, points)
+
+
+@given(devices())
+def test_a_plan_covers_every_point_once_within_the_limits(device: PolledDevice) -> None:
+    blocks = plan(device)
+    fed = [polled.point.code for block in blocks for _, points in block.points for polled in points]
+    assert sorted(fed) == sorted(polled.point.code for polled in device.points)
+    for block in blocks:
+        request = block.request
+        end = request.start + request.count
+        assert request.count <= device.profile.max_block
+        assert request.spans == tuple(span for span, _ in block.points)
+        assert not any(first < end and last >= request.start for first, last in device.profile.holes)
+        for left, right in pairwise(request.spans):
+            assert 0 <= right.start - left.end <= device.profile.max_gap
+        for span, points in block.points:
+            assert all(span == Span(polled.register.address, polled.register.encoding.words) for polled in points)
+
+
+@given(devices())
+def test_no_two_neighbouring_blocks_of_a_plan_could_be_one(device: PolledDevice) -> None:
+    blocks = plan(device)
+    for left, right in pairwise(blocks):
+        first, end = left.request.spans[-1], right.request.spans[0]
+        assert (
+            end.end - left.request.start > device.profile.max_block
+            or end.start - first.end > device.profile.max_gap
+            or any(low < end.start and high >= first.end for low, high in device.profile.holes)
+        )
+
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("append"), st.integers(1, 4)),
+        st.tuples(st.just("commit"), st.integers(0, 40)),
+        st.tuples(st.just("reopen"), st.just(0)),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(STEPS)
+def test_spool_numbers_are_contiguous_whatever_happens(steps: list[tuple[str, int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "s.sqlite"
+        spool, appended, committed = Spool(path, max_mb=4), 0, 0
+        try:
+            for step, number in steps:
+                if step == "append":
+                    at = START + timedelta(seconds=appended)
+                    reading = Reading("D.m", at, float(appended), Quality.GOOD)
+                    spool.append([Frame("D", (reading,))] * number)
+                    appended += number
+                elif step == "commit":
+                    spool.commit(number)
+                    committed = max(committed, min(number, appended))
+                else:
+                    spool.close()
+                    spool = Spool(path, max_mb=4)
+                assert [f.number for f in spool.pending(0, 1000)] == list(range(committed + 1, appended + 1))
+                assert spool.depth() == appended - committed
+        finally:
+            spool.close()
+
+
+@given(st.lists(st.sampled_from(["lost", "ok", "ok", "late", "deaf"]), max_size=300), st.integers(1, 200))
+def test_go_back_n_delivers_everything_in_order_over_any_bad_link(fates: list[str], total: int) -> None:
+    """A hub that takes only the next number, a link that loses frames and acknowledgements."""
+    window, now_s, hub = Window(0, 0.0), 0.0, 0
+    coming = deque(fates)
+    acknowledgements: deque[int] = deque()
+    for _ in range(total * 4 + 10 * len(fates) + 100):
+        now_s += 0.1
+        assert window.committed <= hub <= total
+        assert window.sent - window.committed <= WINDOW_FRAMES
+        if window.due_in_s(now_s) <= 0:
+            window.rewind(probe=True)
+        for number in range(window.sent + 1, min(total, window.sent + window.room()) + 1):
+            window.note_sent(number, now_s)
+            fate = coming.popleft() if coming else "ok"
+            if fate != "lost" and number == hub + 1:
+                hub = number
+            if fate in ("ok", "late"):
+                acknowledgements.append(hub)
+        if acknowledgements:
+            window.note_committed(acknowledgements.popleft(), now_s)
+        if window.committed == total:
+            break
+    else:
+        now_s += 1000
+    assert hub == total
