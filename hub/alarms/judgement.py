@@ -165,7 +165,7 @@ async def _advance(tx: Transaction, machines: Mapping[Key, Machine], now: dateti
         if watched.state != before:
             ledger.enter(key, machine, watched, row.alarm_id if row else None)
     await ledger.keep(tx)
-    return ledger.turned
+    return sorted(ledger.turned, key=lambda turned: turned.at)
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ class Status(StrEnum):
 class Verb(StrEnum):
     """What can be done to a work order."""
 
+    REQUEST = "request"
     ASSIGN = "assign"
     ACCEPT = "accept"
     ARRIVE = "arrive"
@@ -61,6 +62,7 @@ _DESK = (Part.DISPATCHER, Part.TELEMETRY)
 _BEFORE_DONE = {_S.REQUESTED, _S.ASSIGNED, _S.ACCEPTED, _S.ARRIVED, _S.RETURNED, _S.REOPENED}
 
 TRANSITIONS: tuple[Transition, ...] = (
+    _row(Verb.REQUEST, set(), _S.REQUESTED, *_DESK),  # how an order begins
     _row(Verb.ASSIGN, {_S.REQUESTED, _S.RETURNED, _S.REOPENED, _S.ASSIGNED}, _S.ASSIGNED, *_DESK),
     _row(Verb.ACCEPT, {_S.ASSIGNED}, _S.ACCEPTED, *_STAFF),
     _row(Verb.ARRIVE, {_S.ACCEPTED}, _S.ARRIVED, *_STAFF),

@@ -74,7 +74,8 @@ CREATE TABLE work_orders (
     state text NOT NULL CHECK (state IN ('requested', 'assigned', 'accepted', 'arrived', 'done', 'verified', 'closed',
                                          'returned', 'reopened', 'stopped')),
     assignee_id uuid REFERENCES users,
-    assigned_because text NOT NULL DEFAULT '', -- why this technician
+    assigned_because_zh text NOT NULL DEFAULT '', -- why this technician, or why nobody
+    assigned_because_en text NOT NULL DEFAULT '',
     reopened_count integer NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL,
     changed_at timestamptz NOT NULL,

@@ -1,0 +1,117 @@
+"""One step of a work order: checked against the table, kept, written into its history, audited, announced."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from psycopg.errors import UniqueViolation
+
+from hub.access.rights import RIGHTS, Right
+from hub.audit import service as audit
+from hub.errors import ConflictError, ForbiddenError
+from hub.store.database import Actor, Transaction
+from hub.store.sql import queries
+from hub.work.rows import Order
+from rules.work.order import ImpossibleError, NotYoursError, Part, Status, Verb, move
+
+SQL = queries(__package__)
+
+_NEW_LEG = {Verb.ASSIGN, Verb.RETURN, Verb.REOPEN}  # the clock of the order starts again
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is done to an order, by whom it is known (``submission_id``), and for whom it is from now on."""
+
+    verb: Verb
+    now: datetime
+    note: str = ""
+    submission_id: UUID | None = None
+    assignee_id: UUID | None = None
+    why_zh: str = ""
+    why_en: str = ""
+
+
+def part_of(actor: Actor, order: Order) -> Part | None:
+    """In which part ``actor`` acts on ``order``; None: it is not his business."""
+    if actor.role == "system":
+        return Part.TELEMETRY
+    if Right.DIRECT_ORDERS in RIGHTS.get(actor.role, frozenset()):
+        return Part.DISPATCHER
+    own = actor.user_id is not None and actor.user_id == order.assignee_id
+    return Part.ASSIGNEE if own else None
+
+
+async def fetch(tx: Transaction, order_id: UUID) -> Order:
+    """Give one order; raises NotFoundError."""
+    asked = {"id": order_id, "assignee": None, "changed_since": None, "open": False, "most": 1}
+    return await tx.one(Order, SQL["orders"], asked, what="work order")
+
+
+async def hold(tx: Transaction, order_id: UUID) -> Order:
+    """Lock one order until the transaction ends and give it; raises NotFoundError."""
+    await tx.value(SQL["lock"], {"id": order_id})
+    return await fetch(tx, order_id)
+
+
+async def take(tx: Transaction, order: Order, step: Step) -> Order:
+    """Take ``step`` with an order that is held; raises ConflictError or ForbiddenError with a sentence."""
+    try:
+        target = move(order.status, step.verb, part_of(tx.actor, order))
+    except NotYoursError as error:
+        raise ForbiddenError(str(error)) from None
+    except ImpossibleError as error:
+        raise ConflictError(str(error)) from None
+    try:
+        await tx.run(SQL["move"], _moved(order, step, target))
+    except UniqueViolation as error:
+        raise ConflictError(
+            f"Work order {order.number} cannot be opened again: another one for the same fault is open; use that one."
+        ) from error
+    await tell(tx, order.id, step, order.state, target)
+    return await fetch(tx, order.id)
+
+
+async def tell(tx: Transaction, order_id: UUID, step: Step, before: str, after: Status) -> None:
+    """Write a step into the order's history and the audit record, and announce it."""
+    entry = {
+        "id": order_id,
+        "submission": step.submission_id or uuid4(),
+        "now": step.now,
+        "actor": tx.actor.name,
+        "verb": step.verb.value,
+        "from_state": before,
+        "to_state": after.value,
+        "note": step.note,
+    }
+    await tx.run(SQL["write_history"], entry)
+    details = {"from": before, "to": after.value, "note": step.note}
+    if step.assignee_id is not None:
+        details["assignee"] = str(step.assignee_id)
+    await audit.record(tx, step.verb.value, "work order", order_id, details)
+    await tx.run(SQL["announce"], {"id": order_id})
+
+
+def _moved(order: Order, step: Step, target: Status) -> dict[str, object]:
+    leg: dict[str, datetime | None] = {
+        "accepted_at": order.accepted_at,
+        "arrived_at": order.arrived_at,
+        "done_at": order.done_at,
+        "verified_at": order.verified_at,
+    }
+    if step.verb in _NEW_LEG:
+        leg = dict.fromkeys(leg)
+    stamp = f"{target.value}_at"
+    if stamp in leg:
+        leg[stamp] = step.now
+    assigns, returns = step.verb is Verb.ASSIGN, step.verb is Verb.RETURN
+    return {
+        **leg,
+        "id": order.id,
+        "state": target.value,
+        "now": step.now,
+        "assignee": step.assignee_id if assigns else None if returns else order.assignee_id,
+        "why_zh": step.why_zh if assigns else order.assigned_because_zh,
+        "why_en": step.why_en if assigns else order.assigned_because_en,
+        "reopened_count": order.reopened_count + (step.verb is Verb.REOPEN),
+    }
