@@ -94,9 +94,17 @@ class Broker:
         """
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
         hold = Hold(self._home)
-        if not hold.take():
-            self._attach(hold)
-            return
+        until = time.monotonic() + START_TIMEOUT_S
+        while not hold.take():  # another Plantroom's: use it, it may be starting at this moment
+            self.port = state.last_port(self._home / "port")
+            if self.port and answers(HOST, self.port):
+                return
+            if time.monotonic() > until:
+                raise AlreadyHeldError(
+                    f"Another Plantroom (process {hold.holder()}) holds {self._home} but its broker is not ready: "
+                    "stop it, or give another --data."
+                )
+            time.sleep(POLL_S)
         self._hold = hold
         try:
             self._start_held()
@@ -154,15 +162,6 @@ class Broker:
                 return True
             time.sleep(POLL_S)
         return False
-
-    def _attach(self, hold: Hold) -> None:
-        self.port = state.last_port(self._home / "port")
-        if self.port and answers(HOST, self.port):
-            return
-        raise AlreadyHeldError(
-            f"Another Plantroom (process {hold.holder()}) holds {self._home} but its broker is not ready: "
-            "stop it, or give another --data."
-        )
 
 
 def answers(host: str, port: int, timeout_s: float = 1.0) -> bool:

@@ -15,9 +15,15 @@ async def _until_signal(work: Coroutine[Any, Any, None]) -> None:
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
+        loop.add_signal_handler(number, _cancel_once, task)
     try:
         await task
     except asyncio.CancelledError:
         if not task.cancelled():
             raise
+
+
+def _cancel_once(task: asyncio.Task[Any]) -> None:
+    """Cancel at the first signal; a second one does not disturb the cleaning up."""
+    if not task.cancelling():
+        task.cancel()

@@ -66,9 +66,16 @@ class Postgres:
         self._home = postgres_binaries.open_home(self._home, self._user)
         self._cluster = Cluster(self._home, self._user)
         hold = Hold(self._home)
-        if not hold.take():
-            self._attach(hold)
-            return
+        until = time.monotonic() + START_TIMEOUT_S
+        while not hold.take():  # another Plantroom's: use it, it may be starting at this moment
+            if self._use_ready():
+                return
+            if time.monotonic() > until:
+                raise AlreadyHeldError(
+                    f"Another Plantroom (process {hold.holder()}) holds {self._home} but its database is not "
+                    "ready: stop it, or give another --data."
+                )
+            time.sleep(POLL_S)
         self._hold = hold
         try:
             self._start_held()
@@ -150,17 +157,6 @@ class Postgres:
             return False
         self.child, self.port = Child(found.pid), found.port
         return True
-
-    def _attach(self, hold: Hold) -> None:
-        """Use the server of the Plantroom that holds this home; it may be starting at this moment."""
-        until = time.monotonic() + START_TIMEOUT_S
-        while not self._use_ready():
-            if time.monotonic() > until or not hold.taken():
-                raise AlreadyHeldError(
-                    f"Another Plantroom (process {hold.holder()}) holds {self._home} but its database is not "
-                    "ready: stop it, or give another --data."
-                )
-            time.sleep(POLL_S)
 
 
 def create_database(dsn: str, name: str, template: str | None = None) -> None:

@@ -11,10 +11,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Protocol, Self
 
 from deploy import memory
 from deploy.child import Child, launch, log_tail
@@ -30,7 +30,6 @@ KILL_WAIT_S = 0.2
 
 Say = Callable[[str], None]
 Start = Callable[[], Child]
-Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
@@ -195,26 +194,3 @@ def _how(child: Child) -> str:
     if code is None:
         return "has ended"
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-
-
-def run(main: Coroutine[Any, Any, Result]) -> Result | None:
-    """Run a program that Ctrl-C or SIGTERM may end at any moment: it is cancelled once and cleans up.
-
-    None when a signal ended it.  A second signal does not disturb the cleaning up, which is limited to 5 s.
-    """
-    try:
-        return asyncio.run(_cancellable(main))
-    except asyncio.CancelledError:
-        return None
-
-
-async def _cancellable(main: Coroutine[Any, Any, Result]) -> Result:
-    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(main)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _cancel_once, task)
-    return await task
-
-
-def _cancel_once(task: asyncio.Task[Any]) -> None:
-    if not task.cancelling():
-        task.cancel()

@@ -34,13 +34,6 @@ class Hold:
         self._fd = fd
         return True
 
-    def taken(self) -> bool:
-        """Whether somebody else has the lock at this moment."""
-        if self.take():
-            self.release()
-            return False
-        return True
-
     def holder(self) -> str:
         """Give the process number that the last holder wrote, for a sentence."""
         return self._path.read_text().strip() if self._path.exists() else "unknown"

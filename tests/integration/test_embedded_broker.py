@@ -11,6 +11,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from deploy import broker as broker_module
 from deploy.broker import Broker, answers
 from deploy.doctor_servers import refusal
 from deploy.embedded import BrokerAddress
@@ -99,7 +100,8 @@ def test_a_second_start_uses_the_running_broker_and_leaves_it_running(own_broker
     assert not answers("127.0.0.1", second.port)
 
 
-def test_a_home_held_by_somebody_without_a_broker_is_refused(home: Path) -> None:
+def test_a_home_held_by_somebody_without_a_broker_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker_module, "START_TIMEOUT_S", 0.2)
     home.mkdir()
     holder = Hold(home)
     assert holder.take()

@@ -4,9 +4,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from deploy.broker import Broker
+from deploy.broker import Broker, answers
 from deploy.child import free_port
 from deploy.embedded import Servers, UnreachableServerError, database
+from deploy.embedded import broker as broker_for_one
 from deploy.settings import Settings, read
 from tests.conftest import PostgresForTests
 
@@ -31,8 +32,9 @@ def test_configured_servers_replace_the_embedded_ones(
         assert (servers.broker.port, servers.broker.password) == (broker.port, broker.password)
     assert list((tmp_path / "data").iterdir()) == []
     assert broker.child.alive()
-    with database(settings) as dsn:
+    with database(settings) as dsn, broker_for_one(settings) as address:
         assert dsn == settings.dsn()
+        assert address == servers.broker
 
 
 def test_a_configured_server_that_is_away_is_one_sentence_without_the_secret(
@@ -66,6 +68,9 @@ def test_one_command_borrows_a_running_database_or_brings_its_own(open_directory
         with database(settings) as borrowed:
             assert borrowed == servers.dsn
         psycopg.connect(servers.dsn).close()
+        with broker_for_one(settings) as address:
+            assert address == servers.broker
+        assert answers(servers.broker.host, servers.broker.port)
         pids = [server.child.pid for server in servers.owned]
         assert len(pids) == 2
         started = time.monotonic()

@@ -28,7 +28,8 @@ WHOLE_RUN = """
 import asyncio, sys
 from pathlib import Path
 from deploy.embedded import Servers
-from deploy.processes import Supervisor, run
+from deploy.foreground import run
+from deploy.processes import Supervisor
 from deploy.settings import read
 
 async def live(data):
