@@ -134,3 +134,19 @@ def database(settings: Settings) -> Iterator[str]:
         yield server.dsn
     finally:
         server.stop()
+
+
+@contextmanager
+def broker(settings: Settings) -> Iterator[BrokerAddress]:
+    """Give the broker for one command: configured, of the Plantroom that runs, or started for this command alone."""
+    configured = settings.broker()
+    if configured:  # the edge keeps trying while the broker is down, so it is not checked here
+        yield BrokerAddress(*configured, settings.broker_username, settings.password())
+        return
+    settings.data.mkdir(parents=True, exist_ok=True)
+    server = Broker(settings.data / "broker")
+    server.start()
+    try:
+        yield BrokerAddress(server.host, server.port, server.username, server.password)
+    finally:
+        server.stop()

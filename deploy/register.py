@@ -11,14 +11,14 @@ from hub.assets import service as assets
 from hub.errors import NotFoundError
 from hub.leases import service as leases
 from hub.ledger import service as ledger
-from hub.store.database import Actor, Database
+from hub.store.database import Actor, Database, Transaction
 from rules.model.site import SiteFile
 
 ACTOR = Actor("plantroom/command")
 
 
 async def register(owner_dsn: str, hub: str, file: SiteFile) -> UUID:
-    """Register a site with everything in it and give the id of its organisation; doing it again brings it up to date."""
+    """Register a site with everything in it, give its organisation; doing it again brings it up to date."""
     organisation = assets.open_organisation(owner_dsn, file.organisation)
     database = Database(hub, pool_max=1)
     await database.open()
@@ -56,7 +56,14 @@ async def add_user(
     await database.open()
     try:
         async with database.transaction(organisation_id(owner_dsn, organisation), ACTOR) as tx:
-            tenant_id = (await leases.tenant(tx, tenant)).id if tenant else None
+            tenant_id = await _tenant_id(tx, tenant) if tenant else None
             await access.add_user(tx, login, name, role, password, tenant_id=tenant_id)
     finally:
         await database.close()
+
+
+async def _tenant_id(tx: Transaction, code: str) -> UUID:
+    for tenant in await leases.tenants(tx):
+        if tenant.code == code:
+            return tenant.id
+    raise NotFoundError(f"There is no tenant '{code}'.")

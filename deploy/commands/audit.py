@@ -1,4 +1,4 @@
-"""``plantroom audit``: is the record of acts whole?"""
+"""``plantroom audit``: whether the record of acts is whole."""
 
 import asyncio
 

@@ -25,7 +25,10 @@ def add(
     tenant: Annotated[str | None, typer.Option(help="Code of the tenant, for the role tenant.")] = None,
     data: Data = None,
 ) -> None:
-    """Add a user with a random password.  Example: plantroom user add li.wei --role engineer --organisation RIVERSIDE-GROUP."""
+    """Add a user with a random password.
+
+    Example: plantroom user add li.wei --role engineer --organisation RIVERSIDE-GROUP.
+    """
     settings = read_settings(data=data)
     password = secrets.token_urlsafe(12)
     with opened_database(settings) as dsn:

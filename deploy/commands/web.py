@@ -10,6 +10,7 @@ from deploy.embedded import database as opened_database
 from deploy.logins import prepare
 from deploy.settings import read as read_settings
 from web import main
+from web.settings import WebSettings
 
 app = typer.Typer(help="The web server: console, phone, portal.", no_args_is_help=True)
 
@@ -23,5 +24,5 @@ def run(
     """Serve the screens until stopped.  Example: plantroom web run --port 8080."""
     settings = read_settings(data=data, web_host=host, web_port=port)
     with opened_database(settings) as dsn:
-        web = main.WebSettings(dsn=prepare(settings, dsn))
-        foreground.run(main.run(web, settings.web_host, settings.web_port))
+        screens = WebSettings(dsn=prepare(settings, dsn))
+        foreground.run(main.serve(screens, settings.web_host, settings.web_port))

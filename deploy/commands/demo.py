@@ -1,0 +1,70 @@
+"""``plantroom demo``: one building, live, on this machine."""
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from deploy import demo as building
+from deploy import foreground, park, story
+from deploy.commands.options import Data
+from deploy.embedded import Servers
+from deploy.processes import Supervisor
+from deploy.settings import Settings
+from deploy.settings import read as read_settings
+
+
+def demo(
+    headless: Annotated[bool, typer.Option("--headless", help="Ask for nothing, open nothing.")] = False,
+    until_story: Annotated[bool, typer.Option("--until-story", help="Play the technician too, then stop.")] = False,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the figures of the story here.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the web pages; 8080 by default.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same building.")] = 1,
+    data: Data = None,
+) -> None:
+    """Run a whole park on this machine.  Example: plantroom demo --headless --until-story --json story.json."""
+    logging.getLogger().setLevel(logging.WARNING)
+    settings = read_settings(data=data, web_port=port or (park.free_ports(1)[0] if headless else None))
+    console = Console(stderr=True)
+    well = foreground.run(_run(settings, console, seed=seed, until_story=until_story, out=json))
+    if well is None:
+        console.print("Everything is stopped; the data is kept.")
+    elif not well:
+        raise typer.Exit(1)
+
+
+async def _run(settings: Settings, console: Console, *, seed: int, until_story: bool, out: Path | None) -> bool:
+    begun = time.monotonic()
+    console.print("Starting database and broker ...")
+    with Servers(settings) as servers:
+        async with Supervisor(console.print) as supervisor:
+            return await _tell(settings, servers, supervisor, console, begun, seed, until_story, out)
+
+
+async def _tell(
+    settings: Settings,
+    servers: Servers,
+    supervisor: Supervisor,
+    console: Console,
+    begun: float,
+    seed: int,
+    until_story: bool,
+    out: Path | None,
+) -> bool:
+    running = await building.up(settings, servers, supervisor, console, seed=seed)
+    try:
+        log_ins = settings.data / "log-ins.json"
+        people = await park.people(running.database, running.organisation, running.file, log_ins)
+        await building.web_answers(settings)
+        building.say_ready(settings, people, supervisor.rss_bytes(), time.monotonic() - begun, console)
+        if until_story:
+            return await story.until_told(running, out)
+        await story.play_live(running)
+        await asyncio.Event().wait()
+        return True
+    finally:
+        await running.database.close()

@@ -1,0 +1,68 @@
+"""``plantroom readings``: stored readings with their quality."""
+
+import asyncio
+import csv
+import json
+import sys
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import typer
+from hub.readings.rows import Sample
+
+from deploy.commands.options import Data
+from deploy.embedded import database as opened_database
+from deploy.logins import prepare
+from deploy.register import ACTOR, organisation_id
+from deploy.settings import read as read_settings
+from hub.readings import service as stored
+from hub.store.database import Database
+from rules.model.period import Period
+from rules.model.quality import Quality
+
+
+class TimeError(ValueError):
+    """A time on the command line cannot be read."""
+
+
+def readings(
+    point: Annotated[str, typer.Option(help="Code of the point, e.g. EM-A-MAIN.energy.")],
+    start: Annotated[str, typer.Option("--from", help="First moment, ISO 8601, UTC unless it says otherwise.")],
+    end: Annotated[str, typer.Option("--to", help="Moment after the last.")],
+    organisation: Annotated[str, typer.Option(help="Code of the organisation.")] = "RIVERSIDE-GROUP",
+    form: Annotated[Literal["json", "csv"], typer.Option("--format", help="json or csv.")] = "csv",
+    data: Data = None,
+) -> None:
+    """Print stored readings.  Example: plantroom readings --point EM-A-101.energy --from 2026-11-01 --to 2026-11-02."""
+    settings = read_settings(data=data)
+    period = Period(_time(start), _time(end))
+    with opened_database(settings) as dsn:
+        rows = asyncio.run(_rows(prepare(settings, dsn), organisation, dsn, point, period))
+    shown = [
+        {"point": point, "at": row.at.isoformat(), "value": row.value, "quality": Quality(row.quality).name}
+        for row in rows
+    ]
+    if form == "json":
+        typer.echo(json.dumps(shown, indent=1))
+        return
+    writer = csv.DictWriter(sys.stdout, ["point", "at", "value", "quality"])
+    writer.writeheader()
+    writer.writerows(shown)
+
+
+async def _rows(hub: str, organisation: str, dsn: str, point: str, period: Period) -> list[Sample]:
+    database = Database(hub, pool_max=1)
+    await database.open()
+    try:
+        async with database.transaction(organisation_id(dsn, organisation), ACTOR) as tx:
+            return await stored.series(tx, point, period)
+    finally:
+        await database.close()
+
+
+def _time(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise TimeError(f"'{text}' is not a time; write it like 2026-11-01 or 2026-11-01T08:00+08:00.") from error
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
