@@ -103,10 +103,16 @@ def _usable(readings: Iterable[Reading]) -> list[Reading]:
     ordered = sorted(held.values(), key=lambda r: r.at)
     if not ordered:
         whose = every[0].point if every else "the meter"
-        raise DoubtError(f"{whose} has no usable reading; look at its gateway, or enter a manual reading.")
+        raise DoubtError(
+            f"{whose} has no usable reading; look at its gateway, or enter a manual reading.",
+            f"{whose} 没有可用读数；请检查网关，或录入人工抄表。",
+        )
     for one, other in pairwise(ordered):
         if one.at == other.at:
-            raise DoubtError(f"{one.point} has two values at {one.at}: {one.value} and {other.value}.")
+            raise DoubtError(
+                f"{one.point} has two values at {one.at}, {one.value} and {other.value}; mark one as bad.",
+                f"{one.point} 在 {one.at} 有两个值 {one.value} 和 {other.value}；请将其中一个标记为坏值。",
+            )
         if one.point != other.point:
             raise ValueError(f"one series holds one point, not {one.point} and {other.point}")
     return ordered
@@ -182,9 +188,12 @@ class _Course:
     def _over_the_top(self, before: Mark, at: datetime, face: Decimal, counter: Counter) -> Decimal:
         modulus = counter.modulus
         if modulus is None or modulus - before.face + face >= self.plausible_share * modulus:
+            span = f"{before.at:%Y-%m-%d %H:%M}", f"{at:%Y-%m-%d %H:%M} UTC"
             raise DoubtError(
-                f"{self.point} fell from {before.face} to {face} between {before.at:%Y-%m-%d %H:%M} and "
-                f"{at:%Y-%m-%d %H:%M} UTC, which is no plausible rollover; record a meter exchange or reset."
+                f"{self.point} fell from {before.face} to {face} between {span[0]} and {span[1]}, "
+                "which is no plausible rollover; record a meter exchange or reset.",
+                f"{self.point} 在 {span[0]} 至 {span[1]} 之间从 {before.face} 降到 {face}，"
+                "不像翻转；请登记换表或复位。",
             )
         self.rollovers.append(at)
         return modulus - before.face + face
@@ -192,9 +201,12 @@ class _Course:
     def _check_rise(self, before: Mark, at: datetime, face: Decimal, counter: Counter) -> None:
         if counter.modulus is None or face - before.face < self.plausible_share * counter.modulus:
             return
+        span = f"{before.at:%Y-%m-%d %H:%M}", f"{at:%Y-%m-%d %H:%M} UTC"
         raise DoubtError(
-            f"{self.point} jumped from {before.face} to {face} between {before.at:%Y-%m-%d %H:%M} and "
-            f"{at:%Y-%m-%d %H:%M} UTC; mark the wrong reading as bad, or record a meter exchange."
+            f"{self.point} jumped from {before.face} to {face} between {span[0]} and {span[1]}; "
+            "mark the wrong reading as bad, or record a meter exchange.",
+            f"{self.point} 在 {span[0]} 至 {span[1]} 之间从 {before.face} 跳到 {face}；"
+            "请将错误读数标记为坏值，或登记换表。",
         )
 
     def _reject(self, reading: Reading, reason: str) -> None:

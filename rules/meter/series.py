@@ -80,7 +80,9 @@ class Series:
             side = "before" if first == 0 else "after"
             raise DoubtError(
                 f"{self.point} has no usable reading at or {side} {_said(at)}; "
-                "wait until the gateway has delivered it, or enter a manual reading."
+                "wait until the gateway has delivered it, or enter a manual reading.",
+                f"{self.point} 在 {_said(at)} {'及之前' if first == 0 else '及之后'}没有可用读数；"
+                "请等待网关补传，或录入人工抄表。",
             )
         return self._between(self.marks[first - 1], self.marks[first], at)
 
@@ -89,7 +91,9 @@ class Series:
         if self.longest_gap is not None and gap > self.longest_gap:
             raise DoubtError(
                 f"{self.point} has no usable reading from {_said(left.at)} to {_said(right.at)}, "
-                "too long to estimate between; enter a manual reading."
+                "too long to estimate between; enter a manual reading.",
+                f"{self.point} 从 {_said(left.at)} 到 {_said(right.at)} 没有可用读数，"
+                "间隔过长，不能估算；请录入人工抄表。",
             )
         counter = left.counter
         grown = (right.total - left.total) / counter.multiplier

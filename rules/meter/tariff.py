@@ -25,7 +25,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from rules.meter.bands import ALL_DAY, Band, Schedule, spans
+from rules.meter.bands import ALL_DAY, BAND_NAMES, Band, Schedule, spans
 from rules.meter.series import Series
 from rules.model.definition import Definition, check
 from rules.model.doubt import DoubtError
@@ -101,7 +101,10 @@ class Tariff(Definition):
         for version in self.versions:
             if version.holds(day):
                 return version
-        raise DoubtError(f"the tariff '{self.name_en}' has no version for {day}; add one that covers that day.")
+        raise DoubtError(
+            f"the tariff '{self.name_en}' has no version for {day}; add one that covers that day.",
+            f"价目“{self.name_zh}”在 {day} 没有有效版本；请补充覆盖该日的版本。",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,10 @@ def parse_tariffs(data: Mapping[str, Any]) -> Mapping[str, Tariff]:
 def price_bands(version: Version, quantities: Mapping[Band, Decimal]) -> tuple[BandLine, ...]:
     """Price the quantity of each band, in the order of `Band`; raises DoubtError for a band without a price."""
     for band in quantities.keys() - version.prices.keys():
-        raise DoubtError(f"tariff version '{version.version}' has no price for band {band}; add one.")
+        raise DoubtError(
+            f"tariff version '{version.version}' has no price for band {band}; add one.",
+            f"价目版本“{version.version}”缺少{BAND_NAMES[band][0]}段单价；请补充。",
+        )
     return tuple(
         BandLine(version.version, band, quantities[band], version.prices[band], quantities[band] * version.prices[band])
         for band in Band

@@ -2,4 +2,9 @@
 
 
 class DoubtError(ValueError):
-    """The amount cannot be decided from what is stored; the message says what is missing and what to do."""
+    """The amount cannot be decided from what is stored; says in English and Chinese what is missing, what to do."""
+
+    def __init__(self, en: str, zh: str) -> None:
+        super().__init__(en)
+        self.en = en
+        self.zh = zh

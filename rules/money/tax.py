@@ -49,7 +49,10 @@ class Tax(Definition):
         for rate in self.rates:
             if rate.valid_from <= day and (rate.valid_to is None or day <= rate.valid_to):
                 return rate.percent
-        raise DoubtError(f"the tax '{self.name_en}' has no rate for {day}; add one that covers that day.")
+        raise DoubtError(
+            f"the tax '{self.name_en}' has no rate for {day}; add one that covers that day.",
+            f"税种“{self.name_zh}”在 {day} 没有有效税率；请补充覆盖该日的税率。",
+        )
 
 
 def parse_taxes(data: Mapping[str, Any]) -> Mapping[str, Tax]:

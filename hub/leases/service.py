@@ -1,0 +1,72 @@
+"""Enter tenants and leases, and look them up."""
+
+from datetime import date
+from uuid import UUID
+
+from hub.audit import service as audit
+from hub.errors import ConflictError, NotFoundError
+from hub.leases.rows import Lease, LeaseMeter, LeaseUnit, Tenant
+from hub.store.database import Transaction
+from hub.store.sql import queries
+from rules.model.site import SiteFile
+
+SQL = queries(__package__)
+
+
+async def register(tx: Transaction, site_id: UUID, file: SiteFile) -> int:
+    """Enter the tenants and leases of a site file, after its units; gives the number of leases.
+
+    What is there already is brought up to date, bills already made stay as they are.  Raises ConflictError when
+    the file gives a known lease other units: that is an amendment, not a correction.
+    """
+    await tx.run_many(SQL["put_tenant"], [tenant.model_dump() for tenant in file.tenant])
+    for lease in file.lease:
+        lease_id: UUID = await tx.value(SQL["put_lease"], {**lease.model_dump(exclude={"units"}), "site": site_id})
+        units = [{"lease": lease_id, "site": site_id, "unit": unit} for unit in lease.units]
+        await tx.run_many(SQL["put_lease_unit"], units)
+        held = [unit.code for unit in await lease_units(tx, lease_id)]
+        if held != sorted(lease.units):
+            raise ConflictError(
+                f"Lease '{lease.code}' was entered with other units than {', '.join(sorted(lease.units))}; "
+                "the file cannot take a unit away from it."
+            )
+    await audit.record(tx, "registered leases", "site", site_id, {"leases": [lease.code for lease in file.lease]})
+    return len(file.lease)
+
+
+async def tenants(tx: Transaction) -> list[Tenant]:
+    """Give every tenant."""
+    return await tx.all(Tenant, SQL["tenants"], {"id": None})
+
+
+async def tenant(tx: Transaction, tenant_id: UUID) -> Tenant:
+    """Give one tenant; raises NotFoundError."""
+    return await tx.one(Tenant, SQL["tenants"], {"id": tenant_id}, what="tenant")
+
+
+async def leases(
+    tx: Transaction, site_id: UUID | None = None, tenant_id: UUID | None = None, days: tuple[date, date] | None = None
+) -> list[Lease]:
+    """Give the leases (of a site, of a tenant, in force between ``days``: the first and the day after the last)."""
+    first, past = days or (None, None)
+    asked = {"id": None, "site": site_id, "tenant": tenant_id, "first": first, "past": past}
+    return await tx.all(Lease, SQL["leases"], asked)
+
+
+async def lease(tx: Transaction, lease_id: UUID) -> Lease:
+    """Give one lease; raises NotFoundError."""
+    asked = {"id": lease_id, "site": None, "tenant": None, "first": None, "past": None}
+    found = await tx.maybe(Lease, SQL["leases"], asked)
+    if found is None:
+        raise NotFoundError("There is no such lease.")
+    return found
+
+
+async def lease_units(tx: Transaction, lease_id: UUID) -> list[LeaseUnit]:
+    """Give the units of a lease."""
+    return await tx.all(LeaseUnit, SQL["lease_units"], {"lease": lease_id})
+
+
+async def lease_meters(tx: Transaction, lease_id: UUID) -> list[LeaseMeter]:
+    """Give the meters that measure units of a lease."""
+    return await tx.all(LeaseMeter, SQL["lease_meters"], {"lease": lease_id})
