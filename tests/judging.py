@@ -25,8 +25,8 @@ WHERE latest.at < excluded.at"""
 
 
 def without_silence() -> RuleBook:
-    """The rules of the training building, but for the one about silent devices."""
-    return RuleBook(tuple(rule for rule in load([RIVERSIDE_RULES]).rules if rule.code != "device-stale"))
+    """The rules of the training building, but for those about silent devices."""
+    return RuleBook(tuple(rule for rule in load([RIVERSIDE_RULES]).rules if not rule.code.endswith("-stale")))
 
 
 def moment(second: float) -> datetime:

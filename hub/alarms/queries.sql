@@ -22,6 +22,10 @@ WHERE s.rule = %(rule)s AND l.quality = %(good)s
 GROUP BY s.device_id, s.phase
 HAVING (max(l.at) <= %(stale_before)s) = (s.phase IN ('normal', 'clearing'));
 
+-- name: drop_withdrawn
+DELETE FROM alarm_states WHERE organisation_id = plantroom.organisation() AND rule <> ALL(%(codes)s::text[])
+RETURNING device_id, rule, phase, since, truth, alarm_id;
+
 -- name: lock_states
 SELECT device_id, rule, phase, since, truth, alarm_id FROM alarm_states
 WHERE (device_id, rule) IN (SELECT * FROM unnest(%(devices)s::uuid[], %(rules)s::text[]))

@@ -7,9 +7,11 @@ from hub.alarms import service as alarms
 from hub.alarms.definitions import load
 from hub.alarms.judgement import judge
 from hub.alarms.rows import Change
+from hub.alarms.withdrawal import NOTE, withdraw
 from hub.errors import ForbiddenError, InvalidError, NotFoundError
 from hub.store.database import Actor, Database
 from rules.detect.alarm import Turn
+from rules.detect.book import RuleBook
 from rules.detect.rule import InvalidRulesError
 from tests.builders import ENGINEER
 from tests.judging import RIVERSIDE_RULES, Judge, air, moment, without_silence
@@ -194,4 +196,15 @@ def test_a_rule_file_that_cannot_be_used_is_named(tmp_path):
     broken.write_text("rules: [{code: 1}]")
     with pytest.raises(InvalidRulesError, match=r"x\.rules\.yaml: Rule '1': 'code'"):
         load([broken])
-    assert len(load([RIVERSIDE_RULES]).rules) == len(load().rules)
+    assert len(load([RIVERSIDE_RULES]).rules) == len(load().rules) + 1
+
+
+async def test_an_alarm_of_a_rule_that_was_withdrawn_clears_with_a_note(judging):
+    await judging.hear((0, "AHU-A.freeze_trip", 1.0), (0, "EM-A-MAIN.power", 1.0))
+    (alarm,) = await _active(judging)
+    async with judging.database.transaction(judging.park.organisation) as tx:
+        assert await withdraw(tx, judging.book, moment(5)) == []
+        rest = RuleBook(tuple(r for r in judging.book.rules if r.code != alarm.rule))
+        assert _said(await withdraw(tx, rest, moment(5))) == [(alarm.rule, Turn.CLEARED, moment(5))]
+        assert [e.note for e in await alarms.journal(tx, alarm.id)][-1] == NOTE
+        assert (await alarms.one(tx, alarm.id)).cleared_at == moment(5)
