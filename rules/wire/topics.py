@@ -11,9 +11,10 @@ BD_SEQ = "bdSeq"
 # NBIRTH: identity of the spool file (text), made once with it.  In DBIRTH and DDATA it is optional: there it keeps
 # the messages of two edges apart that use one name.
 SPOOL = "Plantroom/Spool"
-FIRST = "Plantroom/First"  # NBIRTH: lowest number that the spool can still send (committed + 1 as the edge knows it)
 NUMBER = "Plantroom/Number"  # DDATA: spool number of this frame
-COMMITTED = "Plantroom/Committed"  # NCMD from the hub: highest contiguous number that it has committed
+# NCMD from the hub: highest contiguous number that it has committed.  NBIRTH: what the edge knows of that, which is
+# what it has forgotten: lower numbers can never come.
+COMMITTED = "Plantroom/Committed"
 COMMITTED_OF = "Plantroom/CommittedOf"  # NCMD from the hub, beside COMMITTED: the spool that it speaks of
 DEPTH = "Plantroom/Depth"  # NDATA: frames waiting in the spool
 CLOCK = "Plantroom/Clock"  # NDATA: how many ms the gateway's clock has stepped since the last report

@@ -30,10 +30,12 @@ CREATE TABLE hourly ( -- mergeable; only good readings count towards the sums
     PRIMARY KEY (point_id, bucket)
 );
 
+-- Hours whose rollup is out of date. A log without a unique key: a writer never waits for the rollup job or loses a mark
+-- to it, and every mark that the job can see was committed together with its samples.
 CREATE TABLE dirty_buckets (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     point_id bigint NOT NULL,
-    bucket timestamptz NOT NULL,
-    PRIMARY KEY (point_id, bucket)
+    bucket timestamptz NOT NULL
 );
 
 -- One partition a week. Attached rather than created in place: that takes no exclusive lock on the parent.

@@ -1,0 +1,151 @@
+"""What a message from a gateway asks the hub to do, with everything needed to do it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
+
+from rules.model.point import Kind
+
+HEAD_BYTES = 512  # how much of a refused payload is kept for the engineer
+
+
+class Address(NamedTuple):
+    """Where a gateway stands on the wire."""
+
+    site: str
+    gateway: str
+
+
+class Fault(StrEnum):
+    """Why something was put into quarantine; rows are rationed per kind."""
+
+    PAYLOAD = "payload"
+    TOPIC = "topic"
+    TIME = "time"
+    ALIAS = "alias"
+    VALUE = "value"
+    BIRTH = "birth"
+    UNKNOWN_GATEWAY = "unknown gateway"
+    UNKNOWN_DEVICE = "unknown device"
+    RIVAL = "rival"
+    LOST = "lost"
+    STORE = "store"
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """One edge: its address and its spool ('' for an edge of another maker, which numbers nothing).
+
+    ``forgotten`` is the highest number that its spool can no longer send (0: none, or it did not say).
+    """
+
+    address: Address
+    spool: str = ""
+    forgotten: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """How a birth describes one point; not ``declared``: it says nothing but the name."""
+
+    measure: str
+    kind: Kind
+    unit: str
+    resolution: Decimal
+    modulus: Decimal | None
+    declared: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Birth:
+    """What a device declared: ``names`` by alias, ``specs`` of what can be stored, by name."""
+
+    device: str
+    names: Mapping[int, str]
+    specs: Mapping[str, Spec]
+
+
+class Sample(NamedTuple):
+    """One reading as it arrived; ``value`` is None exactly when there is none."""
+
+    measure: str
+    at: datetime
+    value: float | None
+    quality: int
+    historical: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayBorn:
+    """A gateway introduced itself."""
+
+    speaker: Speaker
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayDied:
+    """The broker reports the end of a gateway's connection."""
+
+    speaker: Speaker
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBorn:
+    """A device answers and has declared its points."""
+
+    speaker: Speaker
+    birth: Birth
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDied:
+    """A device no longer answers its gateway."""
+
+    speaker: Speaker
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a gateway says of itself; None: not this time."""
+
+    speaker: Speaker
+    depth: int | None
+    clock_step_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Readings of one device that are stored and acknowledged together; ``number`` None: nobody waits for that."""
+
+    speaker: Speaker
+    birth: Birth
+    number: int | None
+    samples: tuple[Sample, ...]
+    topic: str
+    faults: tuple[tuple[Fault, str], ...] = ()
+    head: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Something that cannot be used, with one sentence why."""
+
+    address: Address | None
+    topic: str
+    fault: Fault
+    sentence: str
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The hub does not know enough of a gateway: it must send all its births again."""
+
+    address: Address
+
+
+Act = GatewayBorn | GatewayDied | DeviceBorn | DeviceDied | Report | Frame | Rejected | Ask

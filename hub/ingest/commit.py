@@ -1,0 +1,241 @@
+"""One batch, one transaction: store, move latest, mark rollups, judge, move the cursors.  Then acknowledge."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from hub.alarms.rows import Change
+from hub.audit import service as audit
+from hub.ingest import storage
+from hub.ingest.acts import Act, Address, Fault, Frame, Rejected
+from hub.ingest.counts import Counts
+from hub.ingest.directory import Directory
+from hub.ingest.line import Line
+from hub.ingest.plan import Plan, plan
+from hub.ingest.quarantine import Ration
+from hub.ingest.rows import Device, Owner
+from hub.ingest.samples import Columns, Row, columns, micros, moment
+from hub.store.database import Actor, Database, Role, Transaction
+from hub.store.sql import queries
+from hub.streak import Streak
+
+SQL = queries(__package__)
+ACTOR = Actor("plantroom/ingest")
+TOPIC_CHARACTERS_MAX = 256
+REASON_CHARACTERS_MAX = 1_000
+
+Judge = Callable[[Transaction, Sequence[Change], datetime], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What to tell the gateways after the commit: (spool, committed) by address, and who left frames out."""
+
+    acknowledge: Mapping[Address, tuple[str, int]]
+    ahead: frozenset[Address]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """A batch on its way through its transaction."""
+
+    made: Plan
+    directory: Directory
+    before: Mapping[Address, Line]
+    weeks: set[datetime] = field(default_factory=set)
+    stored: int = 0
+    duplicates: int = 0
+    changes: dict[UUID, list[Change]] = field(default_factory=dict)  # by organisation; what became latest, live only
+    moved: set[UUID] = field(default_factory=set)  # organisations of which anything became latest
+
+
+class Committer:
+    """Writes batches; remembers devices, points and weeks between them."""
+
+    def __init__(self, database: Database, judge: Judge, counts: Counts, now: datetime) -> None:
+        self._database = database
+        self._judge = judge
+        self._judging = Streak("judging readings")
+        self._counts = counts
+        self._ration = Ration()
+        self._directory = Directory(now)
+        self._weeks: set[datetime] = set()
+
+    async def commit(self, acts: Sequence[Act], now: datetime) -> Outcome:
+        """Write a batch; raises UnavailableError or psycopg.Error with nothing written and nothing to acknowledge."""
+        async with self._database.transaction(None, ACTOR, Role.INGEST) as tx:
+            before = await _lock(tx, acts)
+            batch = _Batch(plan(acts, before, now), self._directory.copy(now), before)
+            await self._store(tx, batch)
+            await _move_lines(tx, batch)
+            await self._quarantine(tx, batch.made)
+            await self._serve_organisations(tx, batch)
+        self._directory = batch.directory
+        self._weeks |= batch.weeks
+        self._count(batch)
+        lines = batch.made.lines
+        return Outcome(
+            {address: (lines[address].spool, lines[address].committed) for address in batch.made.acknowledge},
+            frozenset(batch.made.ahead),
+        )
+
+    def forget(self) -> None:
+        """Ask the database anew for everything: a batch has failed."""
+        self._directory = Directory(self._directory.filled_at)
+        self._weeks.clear()
+
+    def _count(self, batch: _Batch) -> None:
+        self._counts.batches += 1
+        self._counts.stored += batch.stored
+        self._counts.duplicates += batch.duplicates + batch.made.repeated
+        self._counts.quarantined += len(batch.made.rejected)
+
+    async def _store(self, tx: Transaction, batch: _Batch) -> None:
+        made = batch.made
+        await batch.directory.look_up(tx, [*made.births, *((line, frame.birth) for line, frame in made.frames)])
+        for line, birth in made.births:
+            if batch.directory.points_of(line.id, birth.device) is None:
+                made.rejected.append((line.organisation_id, _stranger(line, birth.device)))
+        rows, about = _rows(batch)
+        if not rows:
+            return
+        samples = columns(rows)
+        batch.stored, batch.weeks = await storage.store(tx, samples, self._weeks)
+        batch.duplicates = len(rows) - batch.stored
+        moved = await storage.move_latest(tx, samples)
+        await storage.mark_dirty(tx, samples)
+        batch.moved = {about[point][0].organisation_id for point in moved}
+        batch.changes = _changes(samples, moved, about)
+
+    async def _quarantine(self, tx: Transaction, made: Plan) -> None:
+        kept = [
+            (organisation, rejected)
+            for organisation, rejected in made.rejected
+            if self._ration.allow(rejected.address, rejected.fault, made.now)
+        ]
+        if not kept:
+            return
+        codes = {rejected.address.site for _, rejected in kept if rejected.address}
+        owners = {
+            owner.code: owner.organisation_id for owner in await tx.all(Owner, SQL["owners"], {"codes": [*codes]})
+        }
+        rows = [
+            {
+                "organisation": organisation or (owners.get(rejected.address.site) if rejected.address else None),
+                "now": made.now,
+                "topic": _clean(rejected.topic, TOPIC_CHARACTERS_MAX),
+                "reason": _clean(rejected.sentence, REASON_CHARACTERS_MAX),
+                "payload": rejected.head,
+            }
+            for organisation, rejected in kept
+        ]
+        await tx.run_many(SQL["quarantine"], rows)
+
+    async def _serve_organisations(self, tx: Transaction, batch: _Batch) -> None:
+        """Judge, record and announce in the name of each organisation that the batch concerns."""
+        lines = batch.made.lines
+        turned = [line for address, line in lines.items() if _seen_differently(batch.before[address], line)]
+        notes = batch.made.notes
+        concerned = batch.moved | {line.organisation_id for line in turned} | {n.line.organisation_id for n in notes}
+        for organisation in sorted(concerned):
+            await tx.become(Role.APP, organisation)
+            for note in notes:
+                if note.line.organisation_id == organisation:
+                    await audit.record(tx, note.action, "gateway", note.line.id, note.details)
+            if changes := batch.changes.get(organisation):
+                well = await self._judging.attempt(self._judged(tx, changes, batch.made.now))
+                self._counts.judge_failures += not well
+            gateways = [line.id for line in turned if line.organisation_id == organisation]
+            said = [{"kind": "gateway", "id": gateway, "organisation": organisation} for gateway in gateways]
+            if organisation in batch.moved:
+                said.append({"kind": "latest", "id": organisation, "organisation": organisation})
+            if said:
+                await tx.run_many(SQL["announce"], said)
+
+    async def _judged(self, tx: Transaction, changes: Sequence[Change], now: datetime) -> None:
+        async with tx.connection.transaction():  # readings are stored even where a rule cannot be judged
+            await self._judge(tx, changes, now)
+
+
+async def _lock(tx: Transaction, acts: Sequence[Act]) -> dict[Address, Line]:
+    speakers = (getattr(act, "speaker", None) for act in acts)
+    addresses = {speaker.address for speaker in speakers if speaker}
+    addresses |= {act.address for act in acts if isinstance(act, Rejected) and act.address}
+    if not addresses:
+        return {}
+    asked = {"sites": [a.site for a in addresses], "gateways": [a.gateway for a in addresses]}
+    return {line.address: line for line in await tx.all(Line, SQL["lock_lines"], asked)}
+
+
+async def _move_lines(tx: Transaction, batch: _Batch) -> None:
+    made = batch.made
+    changed = [asdict(line) for address, line in made.lines.items() if line != batch.before[address]]
+    if changed:
+        await tx.run_many(SQL["put_line"], changed)
+    for gateway in sorted(made.silent):
+        await tx.run(SQL["silence_devices"], {"gateway": gateway, "now": made.now})
+    turned = [
+        {"gateway": gateway, "code": code, "online": online, "now": made.now}
+        for (gateway, code), online in sorted(made.devices.items())
+    ]
+    if turned:
+        await tx.run_many(SQL["set_device_online"], turned)
+
+
+About = dict[int, tuple[Device, str]]  # point id -> its device and measure
+
+
+def _rows(batch: _Batch) -> tuple[list[Row], About]:
+    """Give the samples of all frames under the ids of their points; what has none is rejected."""
+    rows: list[Row] = []
+    about: About = {}
+    for line, frame in batch.made.frames:
+        points = batch.directory.points_of(line.id, frame.birth.device)
+        if points is None:
+            batch.made.rejected.append((line.organisation_id, _stranger(line, frame.birth.device, frame)))
+            continue
+        device = batch.directory.devices[line.id, frame.birth.device]
+        for measure, at, value, quality, historical in frame.samples:
+            point = points[measure]
+            if point not in about:
+                about[point] = (device, measure)
+            rows.append((point, micros(at), float("nan") if value is None else value, quality, not historical))
+    return rows, about
+
+
+def _changes(samples: Columns, moved: set[int], about: About) -> dict[UUID, list[Change]]:
+    """Give the live samples of the points whose latest has moved, in order of time, by organisation."""
+    found: dict[UUID, list[Change]] = {}
+    live = samples.live.nonzero()[0]
+    columns_of = (samples.point, samples.at, samples.value, samples.quality)
+    for point, at, value, quality in zip(*(column[live].tolist() for column in columns_of), strict=True):
+        if point in moved:
+            device, measure = about[point]
+            known = None if value != value else value  # noqa: PLR0124  nan: there is none
+            change = Change(point, device.id, measure, moment(at), known, quality)
+            found.setdefault(device.organisation_id, []).append(change)
+    return found
+
+
+def _seen_differently(before: Line, after: Line) -> bool:
+    """Whether a screen shows the gateway differently."""
+    return (before.online, before.rival_spool, before.clock_step_ms) != (
+        after.online,
+        after.rival_spool,
+        after.clock_step_ms,
+    )
+
+
+def _stranger(line: Line, device: str, frame: Frame | None = None) -> Rejected:
+    sentence = (
+        f"Device '{device}' is not registered at gateway {line.gateway}; add it to the site file and register the "
+        "site, or take it off the gateway."
+    )
+    topic = frame.topic if frame else f"{line.site}/{line.gateway}/{device}"
+    return Rejected(line.address, topic, Fault.UNKNOWN_DEVICE, sentence, b"")
+
+
+def _clean(text: str, most: int) -> str:
+    """Give a text that the database takes."""
+    return text.replace("\x00", "�")[:most].encode("utf-8", "replace").decode()

@@ -1,0 +1,135 @@
+"""The hub's connection to the broker: the only place of the process where paho's thread is met."""
+
+import json
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from hub.ingest.inbox import Inbox, message, reconnected
+from rules.wire.sparkplug import millis
+from rules.wire.topics import NAMESPACE
+
+KEEPALIVE_S = 10
+CONNECT_TIMEOUT_S = 2.0
+RECONNECT_FIRST_S = 1
+RECONNECT_MAX_S = 10
+SUBSCRIPTIONS = [
+    (f"{NAMESPACE}/+/{verb}/+{device}", 1)
+    for verb, device in (
+        ("NBIRTH", ""), ("NDEATH", ""), ("NDATA", ""), ("DBIRTH", "/+"), ("DDEATH", "/+"), ("DDATA", "/+"),
+    )
+]  # fmt: skip
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the broker is and who the hub is there."""
+
+    host: str
+    port: int
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+class Link:
+    """Connects for ever; fills the inbox, publishes commands, and tells gateways whether the hub is there.
+
+    STATE as in Sparkplug 3.0, section 6.4.24: retained JSON, the will carrying the time of its own connection.
+    """
+
+    def __init__(self, broker: Broker, host_id: str, inbox: Inbox, clock: Callable[[], datetime]) -> None:
+        self._broker = broker
+        self._inbox = inbox
+        self._clock = clock
+        self._state_topic = f"{NAMESPACE}/STATE/{host_id}"
+        self._connected_ms = 0
+        self._complained = False
+        self._client = client = Client(
+            CallbackAPIVersion.VERSION2, f"hub-{host_id}", protocol=MQTTProtocolVersion.MQTTv5
+        )
+        client.username, client.password = broker.username, broker.password
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.reconnect_delay_set(RECONNECT_FIRST_S, RECONNECT_MAX_S)
+        client.on_pre_connect = self._before_connect
+        client.on_socket_open = _send_at_once
+        client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
+        client.on_subscribe = self._on_subscribe
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker answers now."""
+        return self._client.is_connected()
+
+    def open(self) -> None:
+        """Start to connect; gives at once."""
+        self._client.connect_async(self._broker.host, self._broker.port, KEEPALIVE_S, clean_start=True)
+        self._client.loop_start()
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Send a command (QoS 0, as Sparkplug asks); without a connection it is lost, and is made again when due."""
+        self._client.publish(topic, payload, qos=0)
+
+    def close(self) -> None:
+        """Say that the hub goes, and end paho's thread."""
+        if self._client.is_connected():
+            self._client.publish(self._state_topic, self._state(online=False), qos=1, retain=True)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _state(self, *, online: bool) -> bytes:
+        return json.dumps({"online": online, "timestamp": self._connected_ms}).encode()
+
+    def _complain(self, said: str) -> None:
+        if not self._complained:
+            self._complained = True
+            place = f"broker {self._broker.host}:{self._broker.port}"
+            log.warning("%s %s; check its address, user and password. Trying again until it answers", place, said)
+
+    def _before_connect(self, client: Client, _data: Any) -> None:
+        self._connected_ms = millis(self._clock())
+        client.will_set(self._state_topic, self._state(online=False), qos=1, retain=True)
+
+    def _on_connect(self, client: Client, _data: Any, _flags: Any, reason: ReasonCode, _more: Any) -> None:
+        if reason.is_failure:
+            self._complain(f"refuses the hub ({str(reason).lower()})")
+            return
+        self._inbox.mark(reconnected())
+        client.subscribe(SUBSCRIPTIONS)
+
+    def _on_subscribe(self, client: Client, _data: Any, _mid: int, reasons: list[ReasonCode], _more: Any) -> None:
+        if any(reason.is_failure for reason in reasons):
+            log.error("the broker forbids the hub to read %s/#; allow it in the broker's access list", NAMESPACE)
+            return
+        log.log(logging.WARNING if self._complained else logging.INFO, "the hub is connected to the broker")
+        self._complained = False
+        client.publish(self._state_topic, self._state(online=True), qos=1, retain=True)
+
+    def _on_connect_fail(self, _client: Client, _data: Any) -> None:
+        self._complain("cannot be reached")
+
+    def _on_disconnect(self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, _more: Any) -> None:
+        if reason.is_failure:
+            self._complain(f"has closed the connection ({str(reason).lower()})")
+
+    def _on_message(self, _client: Client, _data: Any, arrived: MQTTMessage) -> None:
+        try:
+            topic = arrived.topic
+        except UnicodeDecodeError:
+            topic = "a topic that is not text"
+        self._inbox.offer(message(topic, bytes(arrived.payload)))
+
+
+def _send_at_once(_client: Client, _data: Any, sock: Any) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,0 +1,155 @@
+"""Decide what a batch of messages does to the lines of its gateways, before anything is written.  Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from uuid import UUID
+
+from hub.ingest.acts import (
+    Act,
+    Address,
+    Birth,
+    DeviceBorn,
+    DeviceDied,
+    Fault,
+    Frame,
+    GatewayBorn,
+    GatewayDied,
+    Rejected,
+    Report,
+    Speaker,
+)
+from hub.ingest.line import UNNUMBERED, Line, Seat, Turn, seat, take
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something about a gateway that belongs into the audit record."""
+
+    line: Line
+    action: str
+    details: dict[str, object]
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to write, and what to say after the commit."""
+
+    now: datetime
+    lines: dict[Address, Line]
+    frames: list[tuple[Line, Frame]] = field(default_factory=list)
+    births: list[tuple[Line, Birth]] = field(default_factory=list)
+    silent: set[UUID] = field(default_factory=set)  # gateways whose devices are all off
+    devices: dict[tuple[UUID, str], bool] = field(default_factory=dict)  # (gateway, device) -> on
+    rejected: list[tuple[UUID | None, Rejected]] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    repeated: int = 0
+    ahead: set[Address] = field(default_factory=set)
+    acknowledge: set[Address] = field(default_factory=set)
+
+    def enter(self, act: Act) -> None:
+        """Take in one act, in the order of arrival."""
+        if isinstance(act, Rejected):
+            line = self.lines.get(act.address) if act.address else None
+            self.rejected.append((line.organisation_id if line else None, act))
+        elif hasattr(act, "speaker"):
+            line = self._seated(act.speaker, getattr(act, "topic", ""))
+            if line is not None:
+                self._enter(act, line)
+
+    def _enter(self, act: Act, line: Line) -> None:
+        if isinstance(act, Frame):
+            self._frame(act, line)
+        elif isinstance(act, GatewayBorn):
+            self._set(replace(line, online=True, born_at=self.now))
+        elif isinstance(act, GatewayDied):
+            self._gateway_died(line)
+        elif isinstance(act, DeviceBorn):
+            self.births.append((line, act.birth))
+            self.devices[line.id, act.birth.device] = True
+        elif isinstance(act, DeviceDied):
+            self.devices[line.id, act.device] = False
+        elif isinstance(act, Report):
+            depth = line.depth if act.depth is None else max(act.depth, 0)
+            self._set(replace(line, depth=depth, clock_step_ms=act.clock_step_ms or line.clock_step_ms))
+
+    def _seated(self, speaker: Speaker, topic: str) -> Line | None:
+        """Give the speaker's line when it holds it."""
+        line = self.lines.get(speaker.address)
+        if line is None:
+            self._refuse(speaker.address, None, Fault.UNKNOWN_GATEWAY, topic, _unknown(speaker.address))
+            return None
+        seated = seat(line, speaker, self.now)
+        self._set(seated.line)
+        if seated.seat is Seat.REFUSED:
+            self._refuse(speaker.address, line.organisation_id, Fault.RIVAL, topic, _rival(line, speaker))
+            return None
+        if seated.seat is Seat.TAKEN:
+            details: dict[str, object] = {"spool": speaker.spool, "before": line.spool, "from": speaker.forgotten + 1}
+            self.notes.append(Note(line, "spool taken over" if line.spool else "spool bound", details))
+        elif seated.lost:
+            self._lost(line, seated.line, topic)
+        if speaker.spool:
+            self.acknowledge.add(speaker.address)
+        return seated.line
+
+    def _lost(self, before: Line, after: Line, topic: str) -> None:
+        details: dict[str, object] = {"first": before.committed + 1, "last": after.committed}
+        self.notes.append(Note(after, "frames lost", details))
+        sentence = (
+            f"{after.gateway}: its spool no longer has the frames {before.committed + 1} to {after.committed}, which "
+            "are not stored here; restore a newer backup or enter the readings by hand."
+        )
+        self._refuse(after.address, after.organisation_id, Fault.LOST, topic, sentence)
+
+    def _frame(self, frame: Frame, line: Line) -> None:
+        if frame.number is not None:
+            line, turn = take(line, frame.number)
+            if turn is Turn.AHEAD:
+                self.ahead.add(line.address)
+                return
+            if turn is Turn.REPEATED:
+                self.repeated += len(frame.samples)
+                return
+            self._set(line)
+        self.frames.append((line, frame))
+        if frame.faults:
+            fault = frame.faults[0][0]
+            sentence = " ".join(said for _, said in frame.faults)
+            rejected = Rejected(line.address, frame.topic, fault, sentence, frame.head)
+            self.rejected.append((line.organisation_id, rejected))
+
+    def _gateway_died(self, line: Line) -> None:
+        self._set(replace(line, online=False))
+        self.silent.add(line.id)
+        for key in [key for key in self.devices if key[0] == line.id]:
+            del self.devices[key]
+
+    def _set(self, line: Line) -> None:
+        self.lines[line.address] = line
+
+    def _refuse(self, address: Address, organisation: UUID | None, fault: Fault, topic: str, sentence: str) -> None:
+        self.rejected.append((organisation, Rejected(address, topic or "/".join(address), fault, sentence, b"")))
+
+
+def plan(acts: Iterable[Act], lines: Mapping[Address, Line], now: datetime) -> Plan:
+    """Give what the acts do to gateways that stand at ``lines``."""
+    made = Plan(now, dict(lines))
+    for act in acts:
+        made.enter(act)
+    return made
+
+
+def _unknown(address: Address) -> str:
+    return (
+        f"Gateway '{address.gateway}' of site '{address.site}' is not registered; add it to the site file and "
+        "register the site, or correct its name."
+    )
+
+
+def _rival(line: Line, speaker: Speaker) -> str:
+    return (
+        f"Two edges use the name {line.gateway}: spool {line.spool[:8] or UNNUMBERED} holds it, "
+        f"{speaker.spool[:8] or UNNUMBERED} is refused until the other has been silent for 10 min; "
+        "give each its own name."
+    )

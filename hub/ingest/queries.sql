@@ -1,0 +1,76 @@
+-- name: lock_lines
+SELECT g.id, g.organisation_id, g.site_id, s.code AS site, g.code AS gateway, g.spool, g.committed, g.online,
+       g.born_at, g.seen_at, g.depth, g.clock_step_ms, g.rival_spool, g.rival_seen_at
+FROM gateways g JOIN sites s ON s.id = g.site_id
+WHERE (s.code, g.code) IN (SELECT * FROM unnest(%(sites)s::text[], %(gateways)s::text[]))
+ORDER BY g.id
+FOR UPDATE OF g;
+
+-- name: put_line
+UPDATE gateways SET spool = %(spool)s, committed = %(committed)s, online = %(online)s, born_at = %(born_at)s,
+    seen_at = %(seen_at)s, depth = %(depth)s, clock_step_ms = %(clock_step_ms)s, rival_spool = %(rival_spool)s,
+    rival_seen_at = %(rival_seen_at)s
+WHERE id = %(id)s;
+
+-- name: owners
+SELECT code, organisation_id FROM sites WHERE code = ANY(%(codes)s::text[]);
+
+-- name: devices
+SELECT id, organisation_id, site_id, gateway_id, code FROM devices
+WHERE (gateway_id, code) IN (SELECT * FROM unnest(%(gateways)s::uuid[], %(codes)s::text[]));
+
+-- name: silence_devices
+UPDATE devices SET online = false, online_changed_at = %(now)s WHERE gateway_id = %(gateway)s AND online;
+
+-- name: set_device_online
+UPDATE devices SET online = %(online)s, online_changed_at = %(now)s
+WHERE gateway_id = %(gateway)s AND code = %(code)s AND online <> %(online)s;
+
+-- A point that the edge no longer describes (it only still has readings of it) keeps what it was.
+-- name: put_point
+INSERT INTO points (organisation_id, site_id, device_id, code, measure, kind, unit, resolution, modulus)
+VALUES (%(organisation)s, %(site)s, %(device)s, %(code)s, %(measure)s, %(kind)s, %(unit)s, %(resolution)s, %(modulus)s)
+ON CONFLICT (organisation_id, code) DO UPDATE SET kind = excluded.kind, unit = excluded.unit,
+    resolution = excluded.resolution, modulus = excluded.modulus
+WHERE %(declared)s AND (points.kind, points.unit, points.resolution, points.modulus)
+    IS DISTINCT FROM (excluded.kind, excluded.unit, excluded.resolution, excluded.modulus);
+
+-- name: points
+SELECT id, device_id, measure FROM points WHERE device_id = ANY(%(devices)s::uuid[]);
+
+-- name: ensure_week
+SELECT plantroom.ensure_week(%(week)s::date);
+
+-- name: copy_samples
+COPY samples (point_id, at, value, quality) FROM STDIN (FORMAT binary);
+
+-- name: make_staging
+CREATE TEMPORARY TABLE IF NOT EXISTS staging (point_id bigint, at timestamptz, value double precision, quality smallint)
+ON COMMIT DELETE ROWS;
+
+-- name: copy_staging
+COPY staging (point_id, at, value, quality) FROM STDIN (FORMAT binary);
+
+-- name: store_staged
+INSERT INTO samples (point_id, at, value, quality)
+SELECT point_id, at, value, quality FROM staging
+ON CONFLICT DO NOTHING;
+
+-- name: move_latest
+INSERT INTO latest (point_id, at, value, quality)
+SELECT * FROM unnest(%(points)s::bigint[], %(ats)s::timestamptz[], %(values)s::float8[], %(qualities)s::smallint[])
+ON CONFLICT (point_id) DO UPDATE SET at = excluded.at, value = excluded.value, quality = excluded.quality
+WHERE excluded.at > latest.at
+RETURNING point_id;
+
+-- name: mark_dirty
+INSERT INTO dirty_buckets (point_id, bucket)
+SELECT point_id, to_timestamp(hour_s) FROM unnest(%(points)s::bigint[], %(hours)s::float8[]) AS t (point_id, hour_s);
+
+-- name: quarantine
+INSERT INTO quarantine (organisation_id, received_at, topic, reason, payload)
+VALUES (%(organisation)s, %(now)s, %(topic)s, %(reason)s, %(payload)s);
+
+-- name: announce
+SELECT pg_notify('plantroom_live', json_build_object('kind', %(kind)s::text, 'id', %(id)s::text,
+                                                     'organisation', %(organisation)s::text)::text);

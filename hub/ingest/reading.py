@@ -1,0 +1,70 @@
+"""Read the metrics of one DDATA into a frame: what can be stored, and one sentence for what cannot."""
+
+import math
+from datetime import datetime, timedelta
+
+from hub.ingest.acts import Birth, Fault, Frame, Sample, Speaker
+from hub.ingest.inbox import Message
+from rules.model.quality import Quality
+from rules.wire import topics
+from rules.wire.sparkplug import Metric, Payload, Value
+
+AHEAD_MAX = timedelta(minutes=10)
+BEHIND_MAX = timedelta(days=6 * 366)
+FAULTS_SAID_MAX = 5
+NUMBER_MAX = 2**63 - 1
+
+_GOOD, _BAD = int(Quality.GOOD), int(Quality.BAD)
+
+
+def frame(speaker: Speaker, birth: Birth, payload: Payload, message: Message, now: datetime) -> Frame:
+    """Give the frame of a DDATA; its number is used only where the edge has a spool."""
+    number: int | None = None
+    samples: list[Sample] = []
+    faults: list[tuple[Fault, str]] = []
+    latest_at, earliest_at = now + AHEAD_MAX, now - BEHIND_MAX
+    names, specs = birth.names, birth.specs
+    for metric in payload.metrics:
+        name = metric.name or names.get(metric.alias if metric.alias is not None else -1)
+        if name is None:
+            faults.append((Fault.ALIAS, f"{birth.device}: alias {metric.alias} was not declared at its birth."))
+        elif name == topics.NUMBER:
+            number = _number(metric.value)
+        elif name in specs:
+            at = metric.at or payload.at
+            if at is None or not earliest_at <= at <= latest_at:
+                faults.append((Fault.TIME, _time_sentence(birth.device, name, at, now)))
+            elif isinstance(metric.value, str):
+                faults.append((Fault.VALUE, f"{birth.device}.{name} has the text {metric.value[:20]!r} for a value."))
+            else:
+                samples.append(_sample(name, at, metric))
+    return Frame(
+        speaker,
+        birth,
+        number if speaker.spool else None,
+        tuple(samples),
+        message.topic,
+        tuple(faults[:FAULTS_SAID_MAX]),
+        message.head if faults else b"",
+    )
+
+
+def _sample(name: str, at: datetime, metric: Metric) -> Sample:
+    value, quality = metric.value, int(metric.quality)
+    if value is None or quality == _BAD:
+        return Sample(name, at, None, _BAD if quality == _GOOD else quality, metric.historical)
+    number = float(value)
+    if not math.isfinite(number):
+        return Sample(name, at, None, _BAD, metric.historical)
+    return Sample(name, at, number, quality, metric.historical)
+
+
+def _number(value: Value) -> int | None:
+    return value if isinstance(value, int) and 0 < value <= NUMBER_MAX else None
+
+
+def _time_sentence(device: str, name: str, at: datetime | None, now: datetime) -> str:
+    if at is None:
+        return f"{device}.{name} has no time."
+    side = f"more than {AHEAD_MAX.seconds // 60} min ahead of" if at > now else "more than 6 years behind"
+    return f"{device}.{name} says {at:%Y-%m-%d %H:%M:%S} UTC, {side} the hub's clock; check the clock of the gateway."

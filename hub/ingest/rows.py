@@ -1,0 +1,39 @@
+"""Rows that ingest reads."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A registered device of a gateway."""
+
+    id: UUID
+    organisation_id: UUID
+    site_id: UUID
+    gateway_id: UUID
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class PointOf:
+    """A point of a device."""
+
+    id: int
+    device_id: UUID
+    measure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a site is."""
+
+    code: str
+    organisation_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A point whose latest reading has moved on."""
+
+    point_id: int

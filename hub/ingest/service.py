@@ -1,0 +1,173 @@
+"""Take in what gateways send, for as long as the hub runs."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import psycopg
+
+from hub.errors import UnavailableError
+from hub.ingest.acts import Act, Address, Ask, Fault, Frame, Rejected
+from hub.ingest.commit import Committer, Judge, Outcome
+from hub.ingest.counts import Counts
+from hub.ingest.inbox import Inbox, Message
+from hub.ingest.link import Broker, Link
+from hub.ingest.session import Sessions
+from hub.store.database import Database
+from rules.wire import topics
+from rules.wire.sparkplug import DataType, Metric, Payload, encode
+from rules.wire.topics import Topic, Verb
+
+FLUSH_MESSAGES = 2_000
+FLUSH_S = 0.1
+RETRY_FIRST_S = 0.2
+RETRY_MAX_S = 5.0
+DRAIN_S = 3.0
+REPORT_EVERY_S = 30.0
+HOST_ID = "plantroom"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A command for a gateway."""
+
+    topic: str
+    payload: bytes
+
+
+class Ingest:
+    """The way from the broker to the database and back."""
+
+    def __init__(
+        self, database: Database, broker: Broker, judge: Judge, clock: Callable[[], datetime], host_id: str = HOST_ID
+    ) -> None:
+        self.counts = Counts()
+        self._clock = clock
+        self._inbox = Inbox(asyncio.get_running_loop())
+        self._link = Link(broker, host_id, self._inbox, clock)
+        self._sessions = Sessions()
+        self._committer = Committer(database, judge, self.counts, clock())
+        self._lame = False  # the database does not answer
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker answers now."""
+        return self._link.connected
+
+    async def run(self) -> None:
+        """Work until cancelled; then take in what has arrived, for at most DRAIN_S, and say goodbye."""
+        self._link.open()
+        report = asyncio.create_task(self._report())
+        work = asyncio.create_task(self._work())
+        try:
+            await asyncio.shield(work)
+        finally:
+            report.cancel()
+            self._inbox.close()
+            await asyncio.wait([work], timeout=DRAIN_S)
+            work.cancel()
+            await asyncio.gather(work, report, return_exceptions=True)
+            await asyncio.to_thread(self._link.close)
+
+    async def _work(self) -> None:
+        while batch := await self._inbox.gather(FLUSH_MESSAGES, FLUSH_S):
+            await self._take(batch)
+
+    async def _take(self, batch: Sequence[Message]) -> None:
+        now = self._clock()
+        acts: list[Act] = []
+        for message in batch:
+            acts.extend(self._sessions.take(message, now))
+        self.counts.dropped = self._inbox.refused
+        self._ask(acts)
+        acts = [act for act in acts if not isinstance(act, Ask)]
+        if not acts:
+            return
+        for outcome in await self._commit(acts):
+            for address, (spool, committed) in outcome.acknowledge.items():
+                self._say(acknowledgement(address, spool, committed))
+            for address in outcome.ahead:
+                self._ask(self._sessions.ask(address, now))
+
+    def _ask(self, acts: Sequence[Act]) -> None:
+        for act in acts:
+            if isinstance(act, Ask):
+                self._say(rebirth(act.address))
+
+    def _say(self, spoken: Spoken) -> None:
+        self._link.publish(spoken.topic, spoken.payload)
+
+    async def _commit(self, acts: Sequence[Act]) -> list[Outcome]:
+        """Commit, waiting for the database as long as it takes; what it refuses for good does not hold up the rest."""
+        try:
+            return [await self._commit_patiently(acts)]
+        except psycopg.Error as error:
+            self._committer.forget()
+            self.counts.failures += 1
+            if len(acts) == 1:
+                return await self._give_up(acts[0], error)
+        middle = len(acts) // 2
+        return [*await self._commit(acts[:middle]), *await self._commit(acts[middle:])]
+
+    async def _commit_patiently(self, acts: Sequence[Act]) -> Outcome:
+        wait_s = RETRY_FIRST_S
+        while True:
+            try:
+                outcome = await self._committer.commit(acts, self._clock())
+            except (UnavailableError, psycopg.InterfaceError) as error:
+                self._committer.forget()
+                self.counts.failures += 1
+                if not self._lame:
+                    self._lame = True
+                    log.warning("nothing is stored or acknowledged: %s The edges keep their readings meanwhile", error)
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, RETRY_MAX_S)
+            else:
+                if self._lame:
+                    self._lame = False
+                    log.warning("the database answers again; storing goes on")
+                return outcome
+
+    async def _give_up(self, act: Act, error: psycopg.Error) -> list[Outcome]:
+        """Put what the database refuses into quarantine; its number counts as done, or the line would stand still."""
+        sentence = f"The database refuses it ({type(error).__name__}); look at the payload."
+        if isinstance(act, Frame) and act.samples:
+            return await self._commit([replace(act, samples=(), faults=((Fault.STORE, sentence),))])
+        log.error("left out for good: %s: %s", type(act).__name__, error)
+        if isinstance(act, Rejected):
+            return []
+        speaker = getattr(act, "speaker", None)
+        address: Address | None = speaker.address if speaker else None
+        return await self._commit([Rejected(address, type(act).__name__, Fault.STORE, sentence, b"")])
+
+    async def _report(self) -> None:
+        said = ""
+        while True:
+            await asyncio.sleep(REPORT_EVERY_S)
+            line = str(self.counts)
+            if line != said:
+                log.info("ingest %s queued=%d", line, len(self._inbox))
+                said = line
+
+
+def acknowledgement(address: Address, spool: str, committed: int) -> Spoken:
+    """Make the command that tells a gateway up to which number the hub has committed."""
+    metrics = (
+        Metric(name=topics.COMMITTED, value=committed, datatype=DataType.INT64),
+        Metric(name=topics.COMMITTED_OF, value=spool, datatype=DataType.STRING),
+    )
+    return _command(address, metrics)
+
+
+def rebirth(address: Address) -> Spoken:
+    """Make the command that asks a gateway for all its births."""
+    return _command(address, (Metric(name=topics.REBIRTH, value=True, datatype=DataType.BOOLEAN),))
+
+
+def _command(address: Address, metrics: tuple[Metric, ...]) -> Spoken:
+    topic = str(Topic(address.site, Verb.NCMD, address.gateway))
+    return Spoken(topic, encode(Payload(None, None, metrics)))
