@@ -72,11 +72,21 @@ def migrated(postgres: PostgresForTests) -> str:
     return conninfo_to_dict(dsn)["dbname"]
 
 
+def _dsns(postgres: PostgresForTests, template: str) -> Dsns:
+    owner = make_conninfo(postgres.new_database(template), options="-c search_path=public")
+    return Dsns(owner, make_conninfo(owner, user="plantroom_hub", password=HUB_PASSWORD, options=""))
+
+
+@pytest.fixture(scope="session")
+def schema(postgres: PostgresForTests, migrated: str) -> Dsns:
+    """A migrated database to look at; nothing is written to it."""
+    return _dsns(postgres, migrated)
+
+
 @pytest.fixture
 def dsns(postgres: PostgresForTests, migrated: str) -> Dsns:
     """A fresh migrated database."""
-    owner = make_conninfo(postgres.new_database(migrated), options="-c search_path=public")
-    return Dsns(owner, make_conninfo(owner, user="plantroom_hub", password=HUB_PASSWORD, options=""))
+    return _dsns(postgres, migrated)
 
 
 @pytest.fixture
