@@ -57,7 +57,7 @@ async def judge(tx: Transaction, book: RuleBook, changes: Sequence[Change], now:
         return []
     said: dict[UUID, list[Said]] = {}
     for change in changes:
-        value = change.value if Quality(change.quality).usable else None
+        value = change.value if change.quality == Quality.GOOD else None
         said.setdefault(change.device_id, []).append(Said(change.measure, change.at, value))
     plants = await _plants(tx, book, said)
     machines = {

@@ -1,5 +1,6 @@
 """From alarm to technician to telemetry that confirms the repair, against the real database."""
 
+import asyncio
 from uuid import uuid4
 
 import pytest
@@ -126,6 +127,14 @@ async def test_the_same_events_twice_open_one_order(site):
     async with site.database.transaction(site.organisation) as tx:
         (same,) = await dispatch_for(tx, site.judge.book, turned, moment(7))
     assert [o.id for o in await site.orders()] == [same.id]
+
+
+async def test_ingest_and_several_jobs_at_once_raise_one_alarm_and_open_one_order(site):
+    await site.judge.hear(*air(0, 24.0))
+    rounds = [site.judge.wait(6 + n) for n in range(4)] + [site.judge.hear((6, "AHU-A.supply_temp", 24.0))]
+    turned = [event for events in await asyncio.gather(*rounds) for event in events]
+    assert [event.at for event in turned] == [moment(5)]
+    assert [order.number for order in await site.orders(open_only=False)] == [1]
 
 
 async def test_a_new_fault_after_the_repair_gets_a_new_order_with_the_next_number(site):
