@@ -27,9 +27,11 @@ from rules.money.tax import tax_on
 
 SQL = queries(__package__)
 
-# Readings around the month that may help to estimate its ends, and how far apart two may lie for that.
+# Readings around the month that may help to estimate its ends, how far apart two may lie for that, and how close
+# they must lie for the moment between them to count as read (a live poll never falls on midnight to the millisecond).
 MARGIN = timedelta(days=2)
 LONGEST_GAP = timedelta(days=2)
+SETTLED_WITHIN = timedelta(minutes=1)
 ROUNDING = Rounding()  # of the currency's cent, once per charge
 
 
@@ -186,7 +188,7 @@ async def _series(tx: Transaction, point: CounterPoint, multiplier: Decimal, per
             f"{point.code} 本月没有可用读数；请检查网关。",
         )
     counter = Counter(point.resolution, point.modulus, multiplier)
-    return accumulate(_readings(point.code, stored), counter, longest_gap=LONGEST_GAP)
+    return accumulate(_readings(point.code, stored), counter, longest_gap=LONGEST_GAP, settled_within=SETTLED_WITHIN)
 
 
 def _readings(code: str, stored: Iterable[StoredReading]) -> Iterable[Reading]:

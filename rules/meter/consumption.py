@@ -14,12 +14,13 @@ The rules, worked on a face with modulus 10,000.0 kWh and multiplier 40 (rollove
 | 9,987.0 | 13.0, 9,990.0 | over the top and back at once, not plausible either | doubt |
 
 A boundary without a reading of its own is interpolated in time between its neighbours and rounded to the face's
-resolution; it is *estimated* unless both neighbours show the same face (a counter that did not move leaves no doubt).
+resolution; it is *estimated* unless both neighbours show the same face (a counter that did not move leaves no doubt)
+or lie so close that the caller takes the moment as read (``settled_within``: a counter that is polled every second).
 """
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -80,6 +81,7 @@ def accumulate(
     *,
     plausible_share: Decimal = PLAUSIBLE_SHARE,
     longest_gap: timedelta | None = None,
+    settled_within: timedelta = timedelta(0),
 ) -> Series:
     """Build the series of one point from its readings, in any order; unusable ones are left out.
 
@@ -94,7 +96,7 @@ def accumulate(
         course.exchange(exchange, counter)
         counter = exchange.counter
     course.follow(held, counter)
-    return course.series(longest_gap)
+    return replace(course.series(), longest_gap=longest_gap, settled_within=settled_within)
 
 
 def _usable(readings: Iterable[Reading]) -> list[Reading]:
@@ -133,9 +135,9 @@ class _Course:
     exchanges: list[datetime] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
 
-    def series(self, longest_gap: timedelta | None) -> Series:
+    def series(self) -> Series:
         moments = tuple(self.rollovers), tuple(self.exchanges)
-        return Series(self.point, tuple(self.marks), *moments, tuple(self.rejected), longest_gap)
+        return Series(self.point, tuple(self.marks), *moments, tuple(self.rejected))
 
     def follow(self, readings: Sequence[Reading], counter: Counter) -> None:
         zeros: list[Reading] = []

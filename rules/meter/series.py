@@ -53,7 +53,8 @@ class Boundary:
 class Series:
     """The marks of one point in time order, ready to be asked for any moment between first and last.
 
-    ``longest_gap`` bounds how far two readings may lie apart to estimate between them (None: any).
+    ``longest_gap`` bounds how far two readings may lie apart to estimate between them (None: any); a moment between
+    two that lie no further apart than ``settled_within`` counts as read, not as estimated.
     """
 
     point: str
@@ -62,6 +63,7 @@ class Series:
     exchanges: tuple[datetime, ...] = ()
     rejected: tuple[Rejected, ...] = ()
     longest_gap: timedelta | None = None
+    settled_within: timedelta = timedelta(0)
     _times: tuple[datetime, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -103,7 +105,7 @@ class Series:
         if counter.modulus is not None:
             face %= counter.modulus
         total = left.total + moved * counter.multiplier
-        return Boundary(at, face, total, estimated=grown != 0, basis=(left, right))
+        return Boundary(at, face, total, estimated=grown != 0 and gap > self.settled_within, basis=(left, right))
 
 
 def _said(at: datetime) -> str:

@@ -1,15 +1,15 @@
 """A month's bills from stored readings: the walk from counter to invoice on the demo's park."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from io import BytesIO
 from types import MappingProxyType
 
 import psycopg
 import pytest
-from psycopg import AsyncConnection
 from pypdf import PdfReader
 
 from hub.assets import service as assets
@@ -255,18 +255,45 @@ async def test_a_tenant_sees_only_his_own_papers(database: Database, park: Park)
 
 
 async def test_two_runs_at_once_bill_once(database: Database, park: Park) -> None:
-    site = await enter(database, park)
     fill(park)
+    site = await enter(database, park)
+    runs = await asyncio.gather(run(database, park, site), run(database, park, site))
+    assert sorted((len(one.issued), len(one.kept)) for one in runs) == [(0, 8), (8, 0)]
+
+
+async def test_a_lease_that_starts_in_the_month_pays_from_its_first_day(database: Database, park: Park) -> None:
+    fill(park)
+    late = park.file.lease[0].model_copy(update={"start": date(2026, 10, 11)})
+    changed = replace(park, file=park.file.model_copy(update={"lease": (late, *park.file.lease[1:])}))
+    site = await enter(database, changed)
+    done = await run(database, changed, site)
     async with database.transaction(park.organisation, BILLING) as tx:
-        await billing.run_month(tx, site, 2026, 10, NOW)
-        async with await AsyncConnection.connect(park.dsns.owner) as other:
-            await other.execute("SET lock_timeout = 100")
-            with pytest.raises(psycopg.errors.LockNotAvailable):
-                await other.execute(
-                    "INSERT INTO counters VALUES (%s, 'invoice/RIVERSIDE/2026', 0) "
-                    "ON CONFLICT (organisation_id, series) DO UPDATE SET last = counters.last",
-                    [park.organisation],
-                )
+        view = await billing.invoice_view(tx, next(one.id for one in done.issued if one.lease == late.code))
+    rent, power, _ = view.charges
+    full = view.lease.area_m2 * late.rent_per_m2_month
+    assert rent.amount == (full * 21 / 31).quantize(Decimal("0.01"), "ROUND_HALF_UP")
+    assert (rent.evidence["days"], rent.evidence["of_days"]) == (21, 31)
+    assert power.quantity == (counts("EM-A-101", STEPS) - counts("EM-A-101", 960)) * Decimal("0.01")
+    assert power.evidence["start"]["at"] == "2026-10-10T16:00:00.000+00:00"
+
+
+async def test_a_meter_that_does_not_fit_the_lease_parks_it_with_the_reason(database: Database, park: Park) -> None:
+    fill(park)
+    site = await enter(database, park)
+    with psycopg.connect(park.dsns.owner) as connection:
+        connection.execute("DELETE FROM device_units WHERE device_id = %s", [park.devices["WM-A-101"]])
+        connection.execute(
+            "INSERT INTO device_units SELECT organisation_id, %s, id FROM spaces WHERE code = 'A-201'",
+            [park.devices["WM-A-103"]],
+        )
+        connection.execute("UPDATE points SET unit = 'MJ' WHERE code = 'EM-B-101.energy'")
+    done = await run(database, park, site)
+    assert {doubt.lease.code: doubt.reason_en.split(";")[0] for doubt in done.parked} == {
+        "L-2024-001": "lease L-2024-001 has a tariff for water but no such meter serves its units",
+        "L-2024-002": "meter WM-A-103 also measures A-201, which lease L-2024-002 does not hold",
+        "L-2024-003": "meter WM-A-103 also measures A-103, A-104, which lease L-2024-003 does not hold",
+        "L-2024-005": "meter EM-B-101 needs exactly one counter in kWh, it has: EM-B-101.energy in MJ",
+    }
 
 
 async def test_a_lease_cannot_lose_a_unit_by_editing_the_file(database: Database, park: Park) -> None:

@@ -107,6 +107,12 @@ def test_a_gap_too_long_to_estimate_is_a_doubt():
         series.boundary(START)
 
 
+def test_a_moment_between_two_polls_counts_as_read_when_they_lie_close_enough():
+    held = readings(1.0, 2.0, first=-0.5)
+    assert not accumulate(held, FACE, settled_within=timedelta(hours=1)).boundary(START).estimated
+    assert accumulate(held, FACE, settled_within=timedelta(minutes=59)).boundary(START).estimated
+
+
 def test_an_exchange_adds_the_segments_each_with_its_own_ratio():
     old, new = Counter(D(1), D(100000), D(40)), Counter(D(1), D(100000), D(60))
     swap = Exchange(hours(1), D(8990), D(3), new)
