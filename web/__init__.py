@@ -1,0 +1,1 @@
+"""The pages: FastAPI, Jinja2, htmx, and one WebSocket per page."""

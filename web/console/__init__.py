@@ -1,0 +1,1 @@
+"""The console: what operators, dispatchers and billing people work on."""

@@ -1,0 +1,1 @@
+"""The tenant's pages: his own leases and invoices."""

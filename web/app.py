@@ -1,0 +1,49 @@
+"""The FastAPI application: wiring only."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextlib import suppress as ignore
+
+from fastapi import FastAPI
+
+from hub.store import live as channel
+from hub.store.database import Database
+from web import errors, files, live, sign_in
+from web.boards import Boards
+from web.console import alarms, overview
+from web.lists import LiveList
+from web.security import Guard
+from web.settings import WebSettings
+
+ROUTERS = (sign_in.router, live.router, overview.router, alarms.router)
+LISTS: tuple[LiveList, ...] = (alarms.LIST, overview.TILES)
+
+
+def create(database: Database, settings: WebSettings) -> FastAPI:
+    """Give the application on an opened ``database``; raises a sentence when browser files are missing."""
+    app = FastAPI(title="Plantroom", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_living)
+    app.state.database = database
+    app.state.settings = settings
+    app.state.boards = Boards(database, {one.name: one for one in LISTS})
+    app.mount(f"/static/{files.version()}", files.application())
+    for router in ROUTERS:
+        app.include_router(router)
+    errors.install(app)
+    app.add_middleware(Guard)
+    return app
+
+
+@asynccontextmanager
+async def _living(app: FastAPI) -> AsyncIterator[None]:
+    boards: Boards = app.state.boards
+    settings: WebSettings = app.state.settings
+    tasks = []
+    if settings.broadcast:
+        tasks.append(asyncio.create_task(boards.follow(lambda: channel.listen(settings.dsn)), name="live channel"))
+    yield
+    for task in tasks:
+        task.cancel()
+        with ignore(asyncio.CancelledError):
+            await task
+    await boards.close()

@@ -1,0 +1,78 @@
+"""The first page: what is wrong, what is open, what is heard, what was used today."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Response
+
+from hub.access.rights import Right
+from hub.alarms import service as alarms
+from hub.assets import service as assets
+from hub.store.database import Transaction
+from hub.work import service as work
+from web.console import alarms as alarm_pages
+from web.lists import LiveList
+from web.session import Anyone, Visit, zone_of
+
+router = APIRouter()
+SHOWN_ALARMS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One figure of the overview; ``numbers`` go with what ``name`` says, ``bad`` asks for a look."""
+
+    name: str
+    link: str
+    numbers: tuple[int, ...]
+    bad: bool
+
+
+async def tiles(tx: Transaction, filters: Mapping[str, str]) -> list[Tile]:  # noqa: ARG001 - a list's signature
+    """Count what stands, what is open and what is heard."""
+    standing: list[str] = [alarm.priority for alarm in await alarms.active(tx)]
+    open_orders = await work.orders(tx)
+    gateways = await assets.gateways(tx)
+    heard = sum(gateway.devices_online for gateway in gateways)
+    every = sum(gateway.devices for gateway in gateways)
+    online = sum(gateway.online for gateway in gateways)
+    unassigned = sum(order.assignee_id is None for order in open_orders)
+    return [
+        Tile("alarms", "/alarms", tuple(standing.count(one) for one in alarm_pages.PRIORITIES), bool(standing)),
+        Tile("orders", "/orders", (len(open_orders), unassigned), unassigned > 0),
+        Tile("gateways", "/gateways", (online, len(gateways)), online < len(gateways)),
+        Tile("devices", "/points", (heard, every), heard < every),
+    ]
+
+
+TILES = LiveList(
+    "tiles",
+    frozenset({"alarm", "work_order", "gateway"}),
+    Right.SEE_CONSOLE,
+    "rows/tile.html",
+    tiles,
+    key=lambda tile: tile.name,
+    sort=lambda tile: str(["alarms", "orders", "gateways", "devices"].index(tile.name)),
+)
+
+
+@router.get("/")
+async def show(visit: Anyone) -> Response:
+    """Show the overview, or send each role to the page that it works on."""
+    if visit.who.may(Right.SEE_CONSOLE):
+        return await _console(visit)
+    if visit.who.may(Right.SEE_LEASES):
+        return visit.go("/invoices")
+    return visit.go("/my" if visit.who.may(Right.DO_ORDERS) else "/papers")
+
+
+async def _console(visit: Visit) -> Response:
+    async with visit.transaction() as tx:
+        zone = await zone_of(tx)
+        spoken, role = visit.language, visit.who.role
+        said = {
+            "tiles": TILES.rows(await tiles(tx, {}), spoken, role, zone),
+            "rows": alarm_pages.LIST.rows(await alarm_pages.active(tx, {}), spoken, role, zone),
+            "priority": "",
+        }
+        return await visit.page(tx, "console/overview.html", **said)

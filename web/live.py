@@ -1,0 +1,91 @@
+"""The one WebSocket of a page: on connect all rows of its lists, then what changes, and a heartbeat."""
+
+import asyncio
+import json
+from contextlib import suppress
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+
+from hub.access.rows import Visitor
+from web.boards import Boards, Mailbox, TooManyBoardsError, now_iso
+from web.security import same_origin
+from web.session import visitor_of
+
+HEARTBEAT_S = 5.0
+CHECK_SESSION_EVERY_S = 30.0
+LISTS_MAX = 8
+FILTER_CHARACTERS_MAX = 200
+SIGN_IN_NEEDED = 4401
+NOT_ALLOWED = 4403
+TRY_AGAIN_LATER = 1013
+
+router = APIRouter()
+
+
+@router.websocket("/live")
+async def live(socket: WebSocket) -> None:
+    """Keep one page up to date: ``?list=alarms&list=points?device=EM-1``."""
+    if "origin" not in socket.headers or not same_origin(socket.headers):
+        await socket.close()  # before the handshake: refused with 403
+        return
+    await socket.accept()
+    who = await visitor_of(socket)
+    if who is None:
+        await socket.close(SIGN_IN_NEEDED)
+        return
+    boards: Boards = socket.app.state.boards
+    wanted = [_parse(spec) for spec in socket.query_params.getlist("list")[:LISTS_MAX]]
+    if any(name not in boards.lists or not who.may(boards.lists[name].right) for name, _ in wanted):
+        await socket.close(NOT_ALLOWED)
+        return
+    await _serve(socket, who, boards, wanted)
+
+
+def _parse(spec: str) -> tuple[str, dict[str, str]]:
+    name, _, query = spec.partition("?")
+    return name, dict(parse_qsl(query[:FILTER_CHARACTERS_MAX]))
+
+
+async def _serve(socket: WebSocket, who: Visitor, boards: Boards, wanted: list[tuple[str, dict[str, str]]]) -> None:
+    mailbox = Mailbox()
+    joined = []
+    try:
+        for name, filters in wanted:
+            joined.append(boards.join(who, name, filters, mailbox))
+        reader = asyncio.create_task(_read(socket))
+        writer = asyncio.create_task(_write(socket, mailbox))
+        done, left = await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        for task in done:
+            with suppress(WebSocketDisconnect):
+                task.result()
+    except TooManyBoardsError:
+        await socket.close(TRY_AGAIN_LATER)
+    finally:
+        for board in joined:
+            boards.leave(board, mailbox)
+
+
+async def _read(socket: WebSocket) -> None:
+    while True:  # a page says nothing; this notices when it goes away
+        await socket.receive_text()
+
+
+async def _write(socket: WebSocket, mailbox: Mailbox) -> None:
+    clock = asyncio.get_running_loop().time
+    check_at = clock() + CHECK_SESSION_EVERY_S
+    while not mailbox.full:
+        try:
+            message = await asyncio.wait_for(mailbox.waiting.get(), HEARTBEAT_S)
+        except TimeoutError:
+            message = json.dumps({"now": now_iso()})
+        if clock() >= check_at:
+            check_at = clock() + CHECK_SESSION_EVERY_S
+            if await visitor_of(socket) is None:
+                await socket.close(SIGN_IN_NEEDED)
+                return
+        await socket.send_text(message)
+    await socket.close(TRY_AGAIN_LATER)

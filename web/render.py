@@ -1,0 +1,63 @@
+"""Templates to text: one Jinja environment per language."""
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+
+from hub.access.rights import Right
+from web import files, language, words
+
+UTC_ZONE = ZoneInfo("UTC")
+
+
+@cache
+def environment(spoken: str) -> Environment:
+    """Give the environment of a language; anything undefined is an error, anything inserted is escaped."""
+    found = Environment(
+        loader=PackageLoader("web", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    translations = language.catalogue(spoken)
+    found.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]  # set by the extension
+    found.globals.update(
+        static=files.address,
+        Right=Right,
+        language=spoken,
+        tag=language.TAGS[spoken],
+        MISSING=language.MISSING,
+        zone=UTC_ZONE,
+    )
+    found.filters.update(
+        word=lambda code: translations.gettext(words.word(code)),
+        named=lambda row, field="name": language.pick(row, field, spoken),
+        number=lambda value, places=None: language.number(value, spoken, places),
+        measured=lambda value, resolution: language.number(value, spoken, language.places(resolution)),
+        money=lambda value: language.number(value, spoken, 2),
+        day=lambda value: language.day(value, spoken),
+        comma=lambda parts: language.comma(parts, spoken),
+        clock=_clock,
+        iso=_iso,
+    )
+    return found
+
+
+@pass_context
+def _clock(context: Context, at: datetime | None, seconds: bool = True) -> str:
+    return language.clock(at, context["zone"], context["language"], seconds=seconds)
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def render(spoken: str, template: str, **context: Any) -> str:
+    """Give the text of a template in a language."""
+    return environment(spoken).get_template(template).render(context)

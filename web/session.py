@@ -1,0 +1,160 @@
+"""Who is asking, in which language, and whether he may: every route declares the right that it needs."""
+
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from fastapi import Depends, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.requests import HTTPConnection
+
+from hub.access import service as access
+from hub.access.rights import Right
+from hub.access.rows import Visitor
+from hub.assets import service as assets
+from hub.assets.rows import Site
+from hub.errors import ForbiddenError
+from hub.store.database import Database, Transaction
+from web import language
+from web.render import UTC_ZONE, render
+from web.settings import WebSettings
+
+COOKIE = "plantroom_session"
+LANGUAGE_COOKIE = "plantroom_language"
+CSRF_HEADER = "X-CSRF-Token"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+YEAR_S = 365 * 24 * 3600
+
+
+class SignInNeededError(Exception):
+    """Nobody is signed in, or no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request of somebody who is signed in."""
+
+    request: Request
+    who: Visitor
+    database: Database
+    now: datetime
+
+    @property
+    def language(self) -> str:
+        """The language of the visitor's screens."""
+        return self.who.language
+
+    @property
+    def partial(self) -> bool:
+        """Whether a part of a page is asked for (by htmx), not a whole one."""
+        return self.request.headers.get("HX-Request") == "true"
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Open the request's transaction, in the visitor's name and organisation."""
+        async with self.database.transaction(self.who.organisation_id, self.who.actor) as tx:
+            yield tx
+
+    def text(self, template: str, site: Site | None, **context: Any) -> str:
+        """Render a template with what every page knows."""
+        here: dict[str, Any] = {"visit": self, "site": site, "zone": site.zone if site else UTC_ZONE, "now": self.now}
+        return render(self.language, template, **{**here, **context})
+
+    async def page(self, tx: Transaction, template: str, **context: Any) -> HTMLResponse:
+        """Answer with a page, in the time of the organisation's first site."""
+        return HTMLResponse(self.text(template, await first_site(tx), **context))
+
+    def go(self, path: str) -> Response:
+        """Send the browser to another page after something was done."""
+        if self.partial:
+            return Response(status_code=204, headers={"HX-Redirect": path})
+        return RedirectResponse(path, status_code=303)
+
+
+async def first_site(tx: Transaction) -> Site | None:
+    """Give the site whose time the pages show."""
+    return next(iter(await assets.sites(tx)), None)
+
+
+async def zone_of(tx: Transaction) -> ZoneInfo:
+    """Give the time zone of the pages."""
+    site = await first_site(tx)
+    return site.zone if site else UTC_ZONE
+
+
+def cookie_name(settings: WebSettings, name: str = COOKIE) -> str:
+    """Give a cookie's name; over https the prefix ties it to this host."""
+    return f"__Host-{name}" if settings.secure_cookies else name
+
+
+def set_cookie(response: Response, settings: WebSettings, name: str, value: str, age_s: int) -> None:
+    """Set a cookie that scripts and other sites cannot use."""
+    response.set_cookie(
+        cookie_name(settings, name), value, max_age=age_s, path="/", httponly=True, samesite="lax",
+        secure=settings.secure_cookies,
+    )  # fmt: skip
+
+
+async def visitor_of(connection: HTTPConnection) -> Visitor | None:
+    """Give who holds the session cookie of a request or a socket."""
+    settings: WebSettings = connection.app.state.settings
+    token = connection.cookies.get(cookie_name(settings))
+    return await access.visitor(connection.app.state.database, token, datetime.now(UTC)) if token else None
+
+
+def language_of(request: Request) -> str:
+    """Give the language for somebody who is not signed in."""
+    settings: WebSettings = request.app.state.settings
+    cookie = request.cookies.get(cookie_name(settings, LANGUAGE_COOKIE))
+    return language.choose(cookie, request.headers.get("Accept-Language", ""))
+
+
+async def sent_token(request: Request) -> str:
+    """Give the form secret that came with a request, in its header or its field."""
+    token = request.headers.get(CSRF_HEADER)
+    if token is None:
+        token = str((await request.form()).get("csrf", ""))
+    return token
+
+
+def same(one: str, other: str) -> bool:
+    """Compare two secrets in constant time."""
+    return hmac.compare_digest(one.encode(), other.encode())
+
+
+class Needs:
+    """A route's declaration of its right: any one of ``rights`` opens it; none named: any signed-in visitor."""
+
+    def __init__(self, *rights: Right) -> None:
+        self.rights = rights
+
+    async def __call__(self, request: Request) -> Visit:
+        """Let the visitor in; raises SignInNeededError or ForbiddenError."""
+        who = await visitor_of(request)
+        if who is None:
+            raise SignInNeededError
+        visit = Visit(request, who, request.app.state.database, datetime.now(UTC))
+        request.state.visit = visit
+        if self.rights and not any(who.may(right) for right in self.rights):
+            raise ForbiddenError(
+                f"Your role ({who.role}) does not include this page or act; ask an administrator if it should."
+            )
+        if request.method not in SAFE_METHODS and not same(await sent_token(request), who.csrf):
+            raise ForbiddenError("This form is out of date or comes from elsewhere; reload the page and try again.")
+        return visit
+
+
+Anyone = Annotated[Visit, Depends(Needs())]
+ConsoleVisit = Annotated[Visit, Depends(Needs(Right.SEE_CONSOLE))]
+AlarmVisit = Annotated[Visit, Depends(Needs(Right.ACKNOWLEDGE_ALARMS))]
+OrdersVisit = Annotated[Visit, Depends(Needs(Right.SEE_ORDERS))]
+DispatchVisit = Annotated[Visit, Depends(Needs(Right.DIRECT_ORDERS))]
+TechnicianVisit = Annotated[Visit, Depends(Needs(Right.DO_ORDERS))]
+LeasesVisit = Annotated[Visit, Depends(Needs(Right.SEE_LEASES))]
+BillingVisit = Annotated[Visit, Depends(Needs(Right.RUN_BILLS))]
+PapersVisit = Annotated[Visit, Depends(Needs(Right.SEE_OWN_PAPERS))]
+InvoiceVisit = Annotated[Visit, Depends(Needs(Right.SEE_LEASES, Right.SEE_OWN_PAPERS))]
