@@ -81,8 +81,16 @@ def _readings(
             device, reading = _reading(row, known, now + FUTURE_MAX)
             _check_order(newest, device, reading)
             yield device, reading
+        _check_not_empty(line)
+    except UnicodeDecodeError:
+        raise
     except (ValueError, csv.Error) as error:
         raise InvalidBackfillError(f"{path} line {line}: {error}; nothing was imported") from None
+
+
+def _check_not_empty(lines: int) -> None:
+    if lines == 0:
+        raise ValueError(f"the file is empty; it begins with {','.join(HEADER)}")
 
 
 def _check_header(row: list[str]) -> None:

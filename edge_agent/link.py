@@ -198,7 +198,7 @@ class Link:
         taken_over = reason.value == _TAKEN_OVER
         said = f"closed the connection: {str(reason).lower()}"
         if not self._ready.done():
-            said = "closed the connection at once; check the user name and password"
+            said = "closed the connection before it let us in; is it well, are user name and password right?"
         self._say(self._settle, LinkError(f"{self._place} {said}", taken_over=taken_over))
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:

@@ -27,6 +27,7 @@ RECONNECT_MAX_S = 10.0
 TAKEN_OVER_WAIT_S = 30.0  # two gateways with one name must not throw each other out all day
 REPORT_EVERY_S = 10.0
 REBIRTH_PAUSE_S = 1.0  # births are heavy: however often they are asked for
+TURNS_MAX = 1000
 TICK_S = 0.01  # shortest wait
 _SEQ_COUNT = 256
 
@@ -76,6 +77,7 @@ class Publisher:
         self._roster.members[device].alive = alive
         if self._link is not None:
             self._turns.append((self._spool.last_number, device))
+            self._rebirth_due |= len(self._turns) > TURNS_MAX  # births say it all in one go
             self.nudge()
 
     async def run(self) -> None:

@@ -92,7 +92,9 @@ def test_a_file_that_is_not_there_or_not_text_or_headless_gets_one_sentence(
     tmp_path: Path, config: EdgeConfig, spool: Spool
 ) -> None:
     (tmp_path / "binary.csv").write_bytes(b"\xff\xff\n")
+    (tmp_path / "empty.csv").touch()
     for path, sentence in (
+        (tmp_path / "empty.csv", "the file is empty"),
         (tmp_path / "none.csv", "cannot be read"),
         (tmp_path / "binary.csv", "not UTF-8"),
         (logger_file(tmp_path, "", header="a,b\n"), "line 1: the header must be device,measure,at,value"),
