@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow
 from deploy import postgres_binaries, state
 from deploy.broker import HOST, USERNAME, answers
 from deploy.doctor_check import Check
-from deploy.embedded import BrokerAddress
+from deploy.embedded import BrokerAddress, reason
 from deploy.postgres import Postgres
 from deploy.postgres_binaries import NoPostgresError
 from deploy.settings import Settings, SettingsError
@@ -62,7 +62,7 @@ def _connected(dsn: str, origin: str) -> list[Check]:
         with psycopg.connect(dsn, connect_timeout=CONNECT_TIMEOUT_S) as connection:
             return [*_server(connection, origin), _migrations(connection)]
     except psycopg.Error as error:
-        found = f"{origin} does not let us in ({' '.join(str(error).split())})"
+        found = f"{origin} does not let us in ({reason(error)})"
         return [Check("Database", ok=False, found=found, advice="Start the server, or correct the DSN or its rights.")]
 
 

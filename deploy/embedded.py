@@ -8,6 +8,7 @@ holds the servers, the others use them and leave them running.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 import psycopg
@@ -21,6 +22,10 @@ CONNECT_TIMEOUT_S = 5
 
 class UnreachableServerError(RuntimeError):
     """A configured server does not answer: start it, or clear the setting to use the embedded one."""
+
+
+class DataDirectoryError(RuntimeError):
+    """The data directory cannot be made or written: the sentence says why."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +69,12 @@ class Servers:
         """Start what is embedded, check what is configured; both answer when this returns.
 
         Raises one sentence: UnreachableServerError, NoPostgresError, AlreadyHeldError, StartFailedError,
-        BrokerFailedError.
+        BrokerFailedError, DataDirectoryError.
         """
-        self._settings.data.mkdir(parents=True, exist_ok=True)
         try:
-            self._start_database()
-            self._start_broker()
+            with _written(self._settings.data):
+                self._start_database()
+                self._start_broker()
         except BaseException:
             self.stop()
             raise
@@ -104,11 +109,31 @@ def check_database(dsn: str) -> None:
     try:
         psycopg.connect(dsn, connect_timeout=CONNECT_TIMEOUT_S).close()
     except psycopg.Error as error:
-        reason = " ".join(str(error).split())
         raise UnreachableServerError(
-            f"The database of PLANTROOM_DATABASE_DSN does not let us in ({reason}): start it or correct the DSN, "
-            "or clear the setting to use the embedded one."
+            f"The database of PLANTROOM_DATABASE_DSN does not let us in ({reason(error)}): start it or correct "
+            "the DSN, or clear the setting to use the embedded one."
         ) from None
+
+
+def reason(error: psycopg.Error) -> str:
+    """Give the server's reason in one line; libpq quotes pieces of a DSN that it cannot read, so not those."""
+    if isinstance(error, psycopg.ProgrammingError):
+        return "it is not written like postgresql://user:password@host:5432/database, with special characters as %XX"
+    return " ".join(str(error).split())
+
+
+@contextmanager
+def _written(data: Path) -> Iterator[None]:
+    """Make the data directory and turn what the disk refuses into a sentence."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise DataDirectoryError(
+            f"The data directory {data} cannot be written ({why}): free space or give the right to write there, "
+            "or choose another place with --data."
+        ) from error
 
 
 def check_broker(host: str, port: int) -> None:
@@ -127,9 +152,9 @@ def database(settings: Settings) -> Iterator[str]:
         check_database(settings.dsn())
         yield settings.dsn()
         return
-    settings.data.mkdir(parents=True, exist_ok=True)
     server = Postgres(settings.data / "postgres")
-    server.start()
+    with _written(settings.data):
+        server.start()
     try:
         yield server.dsn
     finally:
@@ -143,9 +168,9 @@ def broker(settings: Settings) -> Iterator[BrokerAddress]:
     if configured:  # the edge keeps trying while the broker is down, so it is not checked here
         yield BrokerAddress(*configured, settings.broker_username, settings.password())
         return
-    settings.data.mkdir(parents=True, exist_ok=True)
     server = Broker(settings.data / "broker")
-    server.start()
+    with _written(settings.data):
+        server.start()
     try:
         yield BrokerAddress(server.host, server.port, server.username, server.password)
     finally:

@@ -6,7 +6,7 @@ import pytest
 
 from deploy.broker import Broker, answers
 from deploy.child import free_port
-from deploy.embedded import Servers, UnreachableServerError, database
+from deploy.embedded import DataDirectoryError, Servers, UnreachableServerError, database
 from deploy.embedded import broker as broker_for_one
 from deploy.settings import Settings, read
 from tests.conftest import PostgresForTests
@@ -50,6 +50,21 @@ def test_a_configured_server_that_is_away_is_one_sentence_without_the_secret(
     away = read(data=tmp_path, database_dsn=good.dsn(), broker_address=address)
     with pytest.raises(UnreachableServerError, match=f"No MQTT broker answers at {address}"):
         Servers(away).start()
+
+
+@pytest.mark.parametrize("dsn", ["host='pa55word", "postgresql://u@h/d?pa55word=1"])
+def test_a_dsn_that_cannot_be_read_is_not_quoted(dsn: str, tmp_path: Path) -> None:
+    with pytest.raises(UnreachableServerError, match="not written like postgresql://") as caught:
+        Servers(read(data=tmp_path, database_dsn=dsn)).start()
+    assert "55word" not in str(caught.value)
+
+
+def test_a_data_directory_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(
+        DataDirectoryError, match=r"cannot be written \(Not a directory\): .* another place with --data"
+    ):
+        Servers(read(data=tmp_path / "file" / "data")).start()
 
 
 def test_a_failing_broker_stops_the_database_that_had_been_started(open_directory: Path) -> None:
