@@ -36,8 +36,8 @@ ORDER BY i.issued_on DESC, i.number LIMIT %(most)s;
 
 -- name: charges_of
 SELECT c.id, c.invoice_id, c.kind, c.device_id, d.code AS meter, c.period_start, c.period_end, c.line,
-       c.description_zh, c.description_en, c.quantity, c.unit, c.estimated, c.amount, c.tax_code, c.tax_rate, c.tax,
-       c.evidence
+       c.description_zh, c.description_en, trim_scale(c.quantity) AS quantity, c.unit, c.estimated, c.amount,
+       c.tax_code, c.tax_rate, c.tax, c.evidence
 FROM charges c LEFT JOIN devices d ON d.id = c.device_id
 WHERE c.invoice_id = ANY(%(invoices)s) ORDER BY c.invoice_id, c.line;
 

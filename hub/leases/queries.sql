@@ -46,7 +46,7 @@ SELECT s.id AS space_id, s.code, u.area_m2 FROM lease_units u JOIN spaces s ON s
 WHERE u.lease_id = %(lease)s ORDER BY s.code;
 
 -- name: lease_meters
-SELECT d.id AS device_id, d.code, d.name_zh, d.name_en, d.commodity, d.multiplier,
+SELECT d.id AS device_id, d.code, d.name_zh, d.name_en, d.commodity, trim_scale(d.multiplier) AS multiplier,
        coalesce(array_agg(s.code ORDER BY s.code) FILTER (WHERE u.space_id IS NULL), '{}') AS stray
 FROM devices d
 JOIN device_units du ON du.device_id = d.id

@@ -102,7 +102,7 @@ async def test_every_metered_line_equals_the_true_difference_and_shows_its_two_r
     lines = {line["meter"]: line for invoice in told for line in invoice["lines"] if line["meter"]}
     assert set(lines) == set(meters(park))
     for code, line in lines.items():
-        assert Decimal(line["quantity"]) == used(park, code)
+        assert line["quantity"] == f"{used(park, code):f}"
         assert Decimal(line["start"]["value"]) == Decimal(str(faces(park, code, 0)))
         assert Decimal(line["end"]["value"]) == Decimal(str(faces(park, code, STEPS)))
         assert datetime.fromisoformat(line["end"]["at"]) == OCTOBER[1]
