@@ -1,0 +1,189 @@
+"""The poller against a driver with a memory, on clocks that the test moves."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from drivers.driver import Raw, Request
+from drivers.errors import MalformedError, UnreachableError
+from edge_agent.config import EdgeConfig, load
+from edge_agent.health import Health
+from edge_agent.poller import DEVICE_BACKOFF_MAX_S, LinePoller
+from edge_agent.roster import Roster
+from edge_agent.spool import Spool
+from rules.model.quality import Quality
+from tests.field import device_text, site_text, write_site
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@dataclass
+class FakeDriver:
+    """Answers with registers that hold their own address, or raises what the test put there."""
+
+    troubles: dict[int, Exception] = field(default_factory=dict)
+    asked: list[int] = field(default_factory=list)
+    slow_s: float = 0.0
+
+    async def open(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    async def read(self, request: Request) -> list[Raw]:
+        self.asked.append(request.device)
+        await asyncio.sleep(self.slow_s)
+        if request.device in self.troubles:
+            raise self.troubles[request.device]
+        return [Raw(span, tuple(range(span.start, span.end))) for span in request.spans]
+
+
+@dataclass
+class FakePublisher:
+    said: list[tuple[str, bool]] = field(default_factory=list)
+
+    def announce(self, device: str, *, alive: bool) -> None:
+        self.said.append((device, alive))
+
+    def nudge(self) -> None:
+        pass
+
+
+class Bench:
+    """One poller with everything around it."""
+
+    def __init__(self, config: EdgeConfig, spool: Spool) -> None:
+        self.now_s = 0.0
+        self.driver = FakeDriver()
+        self.publisher = FakePublisher()
+        self.spool = spool
+        self.health = Health()
+        self.poller = LinePoller(
+            config.lines[0],
+            self.driver,
+            spool=spool,
+            publisher=self.publisher,  # type: ignore[arg-type]
+            roster=Roster(config, set()),
+            health=self.health,
+            now=lambda: START + timedelta(seconds=self.now_s),
+            monotonic_s=lambda: self.now_s,
+        )
+
+    async def poll(self, after_s: float = 0.0) -> list[int]:
+        """Poll once; gives who was asked."""
+        self.now_s += after_s
+        self.driver.asked.clear()
+        await self.poller.poll()
+        return list(self.driver.asked)
+
+    def spooled(self, device: str) -> list[tuple[int, Quality]]:
+        """Readings per frame of a device, and the first one's quality."""
+        return [(len(f.readings), f.readings[0].quality) for f in self.spool.pending(0, 1000) if f.device == device]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    text = site_text(1502, device_text("EM-1", 1) + device_text("EM-2", 2))
+    spool = Spool(tmp_path / "spool.sqlite", max_mb=16)
+    yield Bench(load(write_site(tmp_path, text)), spool)
+    spool.close()
+
+
+async def test_the_first_poll_sends_all_and_then_only_counters_and_heartbeats(bench: Bench) -> None:
+    await bench.poll()
+    await bench.poll(1)
+    await bench.poll(60)
+    assert bench.spooled("EM-1") == [(10, Quality.GOOD), (1, Quality.GOOD), (10, Quality.GOOD)]
+
+
+async def test_a_dead_device_backs_off_to_a_minute_while_its_neighbour_is_polled(bench: Bench) -> None:
+    bench.driver.troubles[1] = UnreachableError("no answer from address 1")
+    tries = [bench.now_s for _ in range(200) if 1 in await bench.poll(1)]
+    gaps = [int(b - a) for a, b in pairwise(tries)]
+    assert gaps[:6] == [1, 2, 4, 8, 16, 32]
+    assert set(gaps[6:]) == {DEVICE_BACKOFF_MAX_S}
+    assert len(bench.spooled("EM-2")) == 200
+    assert bench.spooled("EM-1") == [(10, Quality.BAD)]
+    assert bench.publisher.said == [("EM-1", False)]
+    bench.driver.troubles.clear()
+    await bench.poll(60)
+    assert bench.publisher.said == [("EM-1", False), ("EM-1", True)]
+    assert bench.spooled("EM-1")[-1] == (10, Quality.GOOD)
+    assert 1 in await bench.poll(1)
+
+
+async def test_a_dead_link_loses_every_device_at_once_and_is_tried_rarely(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.driver.troubles[1] = UnreachableError("no link", link=True)
+    asked = [await bench.poll(1) for _ in range(60)]
+    assert all(2 not in one for one in asked)
+    assert 5 < sum(bool(one) for one in asked) < 12
+    assert bench.spooled("EM-1") == bench.spooled("EM-2") == [(10, Quality.BAD)]
+    assert [r.message for r in caplog.records] == [
+        "device EM-1 is lost: no link",
+        "device EM-2 is lost: no link",
+    ]
+    bench.driver.troubles.clear()
+    assert await bench.poll(15) == [1, 2]
+
+
+async def test_a_garbled_answer_is_bad_quality_without_a_value_and_no_loss(bench: Bench) -> None:
+    bench.driver.troubles[1] = MalformedError("sent noise")
+    await bench.poll()
+    frame = bench.spool.pending(0, 1)[0]
+    assert {(r.value, r.quality) for r in frame.readings} == {(None, Quality.BAD)}
+    assert bench.publisher.said == []
+
+
+async def test_a_full_spool_does_not_stop_polling_and_what_follows_is_kept(bench: Bench) -> None:
+    await bench.poll()
+    limit, bench.spool._max_bytes = bench.spool._max_bytes, 0
+    for _ in range(3):
+        assert await bench.poll(1) == [1, 2]
+    bench.spool._max_bytes = limit
+    stood = bench.spool.last_number
+    await bench.poll(1)
+    assert bench.spool.last_number == stood + 2
+
+
+async def test_a_loss_that_found_no_room_is_said_when_there_is(bench: Bench) -> None:
+    await bench.poll()
+    limit, bench.spool._max_bytes = bench.spool._max_bytes, 0
+    bench.driver.troubles[1] = UnreachableError("no answer")
+    await bench.poll(1)
+    assert bench.publisher.said == []
+    bench.spool._max_bytes = limit
+    await bench.poll(2)
+    assert bench.publisher.said == [("EM-1", False)]
+    assert bench.spooled("EM-1")[-1] == (10, Quality.BAD)
+
+
+async def test_a_slow_cycle_skips_turns_and_never_bunches_them(tmp_path: Path) -> None:
+    config = load(write_site(tmp_path, site_text(1502, poll_s=0.2)))
+    spool = Spool(tmp_path / "slow.sqlite", max_mb=16)
+    bench, loop = Bench(config, spool), asyncio.get_running_loop()
+    bench.driver.slow_s = 0.25
+    bench.poller._monotonic_s = loop.time
+    starts: list[float] = []
+    read = bench.driver.read
+
+    async def noted(request: Request) -> list[Raw]:
+        starts.append(loop.time())
+        return await read(request)
+
+    bench.driver.read = noted  # type: ignore[method-assign]
+    task = asyncio.create_task(bench.poller.run())
+    await asyncio.sleep(1.5)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    spool.close()
+    gaps = [b - a for a, b in pairwise(starts)]
+    assert all(0.3 < gap < 0.9 for gap in gaps)
+    assert bench.health.missed >= len(gaps) - 1
