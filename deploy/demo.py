@@ -56,8 +56,20 @@ class Running:
     console: Console
 
 
-async def up(settings: Settings, servers: Servers, supervisor: Supervisor, console: Console, *, seed: int) -> Running:
-    """Start everything, bring the history in, bill last month; gives when the park is live."""
+async def up(
+    settings: Settings,
+    servers: Servers,
+    supervisor: Supervisor,
+    console: Console,
+    *,
+    seed: int,
+    days: int = HISTORY_DAYS,
+    edge_broker: str = "",
+) -> Running:
+    """Start everything and bring the history in; gives when the park is live.
+
+    ``edge_broker`` is where the gateway finds the broker, when that is not where it is (a link in between).
+    """
     data = settings.data
     (data / "logs").mkdir(parents=True, exist_ok=True)
     for server in servers.owned:
@@ -71,49 +83,54 @@ async def up(settings: Settings, servers: Servers, supervisor: Supervisor, conso
     organisation = await register(servers.dsn, hub_dsn, file)
     history = data / "history.csv"
     if not history.exists():
-        await asyncio.to_thread(_write_history, file, history, seed, console)
+        await asyncio.to_thread(_write_history, file, history, days, seed, console)
     database = Database(hub_dsn, pool_max=2)
     await database.open()
     async with database.transaction(organisation, ACTOR) as tx:
         site = (await assets.site(tx, file.site.code)).id
     running = Running(database, organisation, site, file, control_port, history, data / "truth.jsonl", console)
-    _start(settings, servers, supervisor, hub_dsn, site_path, running, seed)
+    programs = _programs(settings, site_path, running, seed)
+    secrets = _secrets(servers, hub_dsn)
+    for name, words in programs.items():
+        own = {**secrets, f"{PREFIX}BROKER_ADDRESS": edge_broker} if name == "edge" and edge_broker else secrets
+        argv = ["python", "-m", "deploy.cli", *words]
+        supervisor.start(name, argv, data / "logs" / f"{name}.log", env=_environment(own if name != "sim" else {}))
     await _until(
         _answers(control_port), READY_TIMEOUT_S, f"The simulated park does not answer; see {data}/logs/sim.log."
     )
     await _history_in(running, data)
-    await bill_last_month(running)
     return running
 
 
-def _write_history(file: SiteFile, path: Path, seed: int, console: Console) -> None:
-    console.print("Writing what the meters showed in the last 62 days ...")
-    write_history(World(file, seed), file, datetime.now(UTC), path, days=HISTORY_DAYS)
+def _write_history(file: SiteFile, path: Path, days: int, seed: int, console: Console) -> None:
+    console.print(f"Writing what the meters showed in the last {days} days ...")
+    write_history(World(file, seed), file, datetime.now(UTC), path, days=days)
 
 
-def _start(
-    settings: Settings, servers: Servers, supervisor: Supervisor, hub_dsn: str, site: Path, running: Running, seed: int
-) -> None:
-    """Start the four programs; secrets go by environment, never on the command line."""
-    broker = servers.broker
-    secrets = {
-        f"{PREFIX}DATABASE_DSN": make_conninfo(hub_dsn, application_name="plantroom"),
-        f"{PREFIX}BROKER_ADDRESS": f"{broker.host}:{broker.port}",
-        f"{PREFIX}BROKER_USERNAME": broker.username,
-        f"{PREFIX}BROKER_PASSWORD": broker.password,
-    }
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    data, logs = ["--data", str(settings.data)], settings.data / "logs"
-    programs: dict[str, list[str]] = {
+def _programs(settings: Settings, site: Path, running: Running, seed: int) -> dict[str, list[str]]:
+    data = ["--data", str(settings.data)]
+    return {
         "sim": ["sim", "run", str(site), "--seed", str(seed), "--control-port", str(running.control_port),
                 "--truth", str(running.truth)],
         "hub": ["hub", "run", "--rules", str(park.RULES), *data],
         "edge": ["edge", "run", str(site), "--backfill", str(running.history), *data],
         "web": ["web", "run", "--host", settings.web_host, "--port", str(settings.web_port), *data],
     }  # fmt: skip
-    for name, words in programs.items():
-        argv = ["python", "-m", "deploy.cli", *words]
-        supervisor.start(name, argv, logs / f"{name}.log", env={**clean, **secrets} if name != "sim" else clean)
+
+
+def _secrets(servers: Servers, hub_dsn: str) -> dict[str, str]:
+    """Give what the programs need to get in; it goes by environment, never on a command line."""
+    broker = servers.broker
+    return {
+        f"{PREFIX}DATABASE_DSN": make_conninfo(hub_dsn, application_name="plantroom"),
+        f"{PREFIX}BROKER_ADDRESS": f"{broker.host}:{broker.port}",
+        f"{PREFIX}BROKER_USERNAME": broker.username,
+        f"{PREFIX}BROKER_PASSWORD": broker.password,
+    }
+
+
+def _environment(own: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)} | own
 
 
 def _answers(control_port: int) -> Callable[[], Awaitable[bool]]:

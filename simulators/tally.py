@@ -38,13 +38,15 @@ class Tally:
     lost: int
     duplicated: int
     falsified: int  # history rows stored with another value
+    lost_told_at: tuple[tuple[datetime, ...], ...]  # for each live one lost, when its count was told
 
 
 def take(site: SiteFile, history: Path | None, truth: Path, stored: Iterable[Stored]) -> Tally:
     """Compare; ``stored`` holds every reading of the site, in any order."""
     steps = {device.code: SHEETS[device.profile].counter for device in site.device}
     rows = _history(history) if history else {}
-    told = _told(truth)
+    log = _log(truth)
+    told = Counter({key: len(moments) for key, moments in log.items()})
     found: Told = Counter()
     count = seen = falsified = 0
     for reading in stored:
@@ -57,12 +59,14 @@ def take(site: SiteFile, history: Path | None, truth: Path, stored: Iterable[Sto
         register = steps[reading.device]
         if register is not None and register.measure == reading.measure and reading.value is not None:
             found[reading.device, reading.measure, _count(reading.value, register.step)] += 1
+    gone = told - found
     return Tally(
         told=len(rows) + told.total(),
         stored=count,
-        lost=len(rows) - seen + (told - found).total(),
+        lost=len(rows) - seen + gone.total(),
         duplicated=(found - told).total(),
         falsified=falsified,
+        lost_told_at=tuple(tuple(log[key]) for key in gone.elements()),
     )
 
 
@@ -78,7 +82,13 @@ def _history(path: Path) -> dict[tuple[str, str, datetime], float]:
         }
 
 
-def _told(path: Path) -> Told:
+def _log(path: Path) -> dict[tuple[str, str, int], list[datetime]]:
+    """Give when each count was told; a line that a crash cut short is not one."""
+    told: dict[tuple[str, str, int], list[datetime]] = {}
     with path.open(encoding="utf-8") as file:
-        lines = (json.loads(line) for line in file if line.endswith("\n"))
-        return Counter((line["device"], line["measure"], line["count"]) for line in lines)
+        for line in file:
+            if line.endswith("\n"):
+                row = json.loads(line)
+                key = row["device"], row["measure"], row["count"]
+                told.setdefault(key, []).append(datetime.fromisoformat(row["at"]))
+    return told

@@ -57,6 +57,7 @@ async def _tell(
 ) -> bool:
     running = await building.up(settings, servers, supervisor, console, seed=seed)
     try:
+        await building.bill_last_month(running)
         log_ins = settings.data / "log-ins.json"
         people = await park.people(running.database, running.organisation, running.file, log_ins)
         await building.web_answers(settings)
