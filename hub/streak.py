@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Awaitable
 
+from hub.errors import UnavailableError
+
 log = logging.getLogger(__name__)
 
 
@@ -17,12 +19,18 @@ class Streak:
         """Do the work; gives whether it went well.  Whatever went wrong is logged, counted and over."""
         try:
             await work
-        except Exception:
-            self.failures += 1
-            if self.failures == 1:
-                log.exception("%s has failed; it goes on trying, and says so once", self._what)
+        except UnavailableError as error:
+            self._count("%s waits: %s", self._what, error)
+            return False
+        except Exception as error:  # noqa: BLE001  the supervisor of this process
+            self._count("%s has failed; it goes on trying, and says so once", self._what, trace=error)
             return False
         if self.failures:
             log.warning("%s works again after %d failures", self._what, self.failures)
             self.failures = 0
         return True
+
+    def _count(self, said: str, *words: object, trace: Exception | None = None) -> None:
+        self.failures += 1
+        if self.failures == 1:
+            log.log(logging.ERROR if trace else logging.WARNING, said, *words, exc_info=trace)

@@ -1,9 +1,11 @@
 """The hub's connection to the broker: the only place of the process where paho's thread is met."""
 
+import asyncio
 import json
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -52,6 +54,8 @@ class Link:
         self._clock = clock
         self._state_topic = f"{NAMESPACE}/STATE/{host_id}"
         self._connected_ms = 0
+        self._loop = asyncio.get_running_loop()
+        self.subscribed = asyncio.Event()  # for the first time
         self._complained = False
         self._client = client = Client(
             CallbackAPIVersion.VERSION2, f"hub-{host_id}", protocol=MQTTProtocolVersion.MQTTv5
@@ -114,6 +118,8 @@ class Link:
             return
         log.log(logging.WARNING if self._complained else logging.INFO, "the hub is connected to the broker")
         self._complained = False
+        with suppress(RuntimeError):  # the loop has closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self.subscribed.set)
         client.publish(self._state_topic, self._state(online=True), qos=1, retain=True)
 
     def _on_connect_fail(self, _client: Client, _data: Any) -> None:

@@ -12,10 +12,11 @@ from hub.errors import UnavailableError
 from hub.ingest.acts import Act, Address, Ask, Fault, Frame, Rejected
 from hub.ingest.commit import Committer, Judge, Outcome
 from hub.ingest.counts import Counts
-from hub.ingest.inbox import Inbox, Message
+from hub.ingest.inbox import Inbox, Message, reconnected
 from hub.ingest.link import Broker, Link
 from hub.ingest.session import Sessions
 from hub.store.database import Database
+from hub.streak import Streak
 from rules.wire import topics
 from rules.wire.sparkplug import DataType, Metric, Payload, encode
 from rules.wire.topics import Topic, Verb
@@ -51,12 +52,22 @@ class Ingest:
         self._link = Link(broker, host_id, self._inbox, clock)
         self._sessions = Sessions()
         self._committer = Committer(database, judge, self.counts, clock())
+        self._taking = Streak("taking in messages")
         self._lame = False  # the database does not answer
+        self._heard_since = clock()
 
     @property
     def connected(self) -> bool:
         """Whether the broker answers now."""
         return self._link.connected
+
+    def heard_since(self, now: datetime) -> datetime:
+        """Give since when the hub has heard and stored without a break: silence before that proves nothing."""
+        return now if self._lame or not self.connected else self._heard_since
+
+    async def ready(self) -> None:
+        """Wait until the broker has answered for the first time."""
+        await self._link.subscribed.wait()
 
     async def run(self) -> None:
         """Work until cancelled; then take in what has arrived, for at most DRAIN_S, and say goodbye."""
@@ -75,12 +86,14 @@ class Ingest:
 
     async def _work(self) -> None:
         while batch := await self._inbox.gather(FLUSH_MESSAGES, FLUSH_S):
-            await self._take(batch)
+            await self._taking.attempt(self._take(batch))
 
     async def _take(self, batch: Sequence[Message]) -> None:
         now = self._clock()
         acts: list[Act] = []
         for message in batch:
+            if message == reconnected():
+                self._heard_since = now
             acts.extend(self._sessions.take(message, now))
         self.counts.dropped = self._inbox.refused
         self._ask(acts)
@@ -129,6 +142,7 @@ class Ingest:
             else:
                 if self._lame:
                     self._lame = False
+                    self._heard_since = self._clock()
                     log.warning("the database answers again; storing goes on")
                 return outcome
 

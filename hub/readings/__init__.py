@@ -1,0 +1,1 @@
+"""Look at what was measured: series, charts, latest values, counters for billing."""

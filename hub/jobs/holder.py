@@ -1,0 +1,86 @@
+"""Who does the jobs: of all hubs on one database the one that holds an advisory lock; the others stand by."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from psycopg import AsyncConnection, Error
+
+from hub.jobs.service import Job
+from hub.store.sql import queries
+from hub.streak import Streak
+
+SQL = queries(__package__)
+
+TRY_EVERY_S = 2.0
+CONNECT_TIMEOUT_S = 5
+ANSWER_TIMEOUT_S = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class Holder:
+    """Stands by until the lock is free, does the jobs while it holds it, stands by again when it is lost."""
+
+    def __init__(self, dsn: str, jobs: Sequence[Job], clock: Callable[[], datetime]) -> None:
+        self._dsn = dsn
+        self._jobs = jobs
+        self._clock = clock
+        self._streaks = {job.name: Streak(f"the job '{job.name}'") for job in jobs}
+        self.holds = False
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it reports every second that a slow job skips
+        while True:
+            try:
+                connection = await AsyncConnection.connect(
+                    self._dsn, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, application_name="plantroom/jobs"
+                )
+                async with connection:
+                    await self._stand_by(connection)
+            except (Error, TimeoutError) as error:
+                log.debug("the job lock cannot be held: %s", error)
+            await asyncio.sleep(TRY_EVERY_S)
+
+    async def _stand_by(self, connection: AsyncConnection[tuple[bool]]) -> None:
+        while True:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                got = await (await connection.execute(SQL["try_hold"])).fetchone()
+            if got is not None and got[0]:
+                await self._serve(connection)
+            await asyncio.sleep(TRY_EVERY_S)
+
+    async def _serve(self, connection: AsyncConnection[tuple[bool]]) -> None:
+        """Do the jobs for as long as the connection that holds the lock lives."""
+        scheduler = AsyncIOScheduler(timezone=UTC)
+        for job in self._jobs:
+            scheduler.add_job(
+                self._do,
+                "interval",
+                args=[job],
+                seconds=job.every_s,
+                coalesce=True,
+                max_instances=1,
+                misfire_grace_time=None,
+                next_run_time=datetime.now(UTC),
+            )
+        scheduler.start()
+        self.holds = True
+        log.info("this hub does the jobs")
+        try:
+            while True:
+                async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                    await connection.execute(b"SELECT 1")
+                await asyncio.sleep(TRY_EVERY_S)
+        finally:
+            self.holds = False
+            scheduler.shutdown(wait=False)
+            log.info("this hub no longer does the jobs")
+
+    async def _do(self, job: Job) -> None:
+        with suppress(asyncio.CancelledError):  # only the end of this hub's turn cancels a job
+            await self._streaks[job.name].attempt(job.work(self._clock()))

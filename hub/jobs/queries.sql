@@ -1,0 +1,35 @@
+-- name: organisations
+SELECT id FROM organisations ORDER BY id;
+
+-- name: hold_rollups
+SELECT pg_advisory_xact_lock(hashtext('plantroom.rollups'));
+
+-- One statement, one snapshot: a mark that it sees was committed together with the samples that it speaks of.
+-- name: rebuild_hours
+WITH taken AS (
+    DELETE FROM dirty_buckets
+    WHERE id IN (SELECT id FROM dirty_buckets WHERE bucket < %(before)s ORDER BY id LIMIT %(most)s)
+    RETURNING point_id, bucket
+), hours AS (
+    SELECT DISTINCT point_id, bucket FROM taken
+)
+INSERT INTO hourly (point_id, bucket, n, good_n, sum, min, max, first, first_at, last, last_at)
+SELECT h.point_id, h.bucket, s.n, s.good_n, s.sum, s.min, s.max, s.first, s.first_at, s.last, s.last_at
+FROM hours h CROSS JOIN LATERAL (
+    SELECT count(*)::int AS n, count(good.value)::int AS good_n, sum(good.value), min(good.value), max(good.value),
+           (array_agg(good.value ORDER BY at) FILTER (WHERE good.value IS NOT NULL))[1] AS first,
+           min(at) FILTER (WHERE good.value IS NOT NULL) AS first_at,
+           (array_agg(good.value ORDER BY at DESC) FILTER (WHERE good.value IS NOT NULL))[1] AS last,
+           max(at) FILTER (WHERE good.value IS NOT NULL) AS last_at
+    FROM samples CROSS JOIN LATERAL (SELECT CASE WHEN quality = %(good)s THEN samples.value END AS value) good
+    WHERE point_id = h.point_id AND at >= h.bucket AND at < h.bucket + interval '1 hour'
+) s
+ON CONFLICT (point_id, bucket) DO UPDATE SET n = excluded.n, good_n = excluded.good_n, sum = excluded.sum,
+    min = excluded.min, max = excluded.max, first = excluded.first, first_at = excluded.first_at, last = excluded.last,
+    last_at = excluded.last_at;
+
+-- name: ensure_week
+SELECT plantroom.ensure_week(%(week)s::date);
+
+-- name: try_hold
+SELECT pg_try_advisory_lock(hashtext('plantroom.jobs'));

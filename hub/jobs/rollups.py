@@ -1,0 +1,35 @@
+"""Make the hourly rollups again where samples have come in, and keep partitions ahead of time."""
+
+from datetime import UTC, datetime, timedelta
+
+from hub.store.database import Database, Role
+from hub.store.sql import queries
+from rules.model.quality import Quality
+
+SQL = queries(__package__)
+
+MARKS_PER_ROUND = 5_000
+ROUNDS_MAX = 40  # per run: a backfill is worked off without holding a transaction open for long
+WEEKS_AHEAD = 2
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+
+
+async def rebuild(database: Database, before: datetime = END_OF_TIME) -> int:
+    """Make the marked hours that start before ``before`` again; give how many that were."""
+    made = 0
+    for _ in range(ROUNDS_MAX):
+        async with database.transaction(None, role=Role.INGEST) as tx:
+            await tx.run(SQL["hold_rollups"])
+            asked = {"before": before, "most": MARKS_PER_ROUND, "good": int(Quality.GOOD)}
+            hours = await tx.run(SQL["rebuild_hours"], asked)
+        made += hours
+        if hours == 0:
+            break
+    return made
+
+
+async def make_partitions(database: Database, now: datetime) -> None:
+    """Make sure of the partitions of this week and of WEEKS_AHEAD more."""
+    for ahead in range(WEEKS_AHEAD + 1):
+        async with database.transaction(None, role=Role.INGEST) as tx:
+            await tx.run(SQL["ensure_week"], {"week": (now + timedelta(weeks=ahead)).date()})

@@ -1,0 +1,11 @@
+"""Rows that the jobs read."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """One organisation of this hub."""
+
+    id: UUID

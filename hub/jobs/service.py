@@ -1,0 +1,91 @@
+"""The jobs of the hub, each in transactions of its own."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from hub.access import service as access
+from hub.alarms.judgement import tick
+from hub.audit import service as audit
+from hub.jobs import rollups
+from hub.jobs.rows import Organisation
+from hub.store.database import Actor, Database, Role, Transaction
+from hub.store.sql import queries
+from hub.work.dispatch import dispatch_for
+from hub.work.verification import verify
+from rules.detect.book import RuleBook
+
+SQL = queries(__package__)
+ACTOR = Actor("plantroom/jobs")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A piece of work that is done every ``every_s`` seconds."""
+
+    name: str
+    every_s: float
+    work: Callable[[datetime], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the jobs work on.  ``heard_since`` gives since when silence of a device proves anything."""
+
+    database: Database
+    book: RuleBook
+    heard_since: Callable[[datetime], datetime]
+
+    def jobs(self) -> tuple[Job, ...]:
+        """Give all jobs."""
+        return (
+            Job("alarms that mature", 1, self.mature),
+            Job("repairs to verify", 1, self.verify),
+            Job("the audit chain", 2, self.seal),
+            Job("rollups of past hours", 5, self.roll_up_past),
+            Job("rollups of the running hour", 60, self.roll_up),
+            Job("expired sessions", 600, self.drop_sessions),
+            Job("partitions", 3600, self.make_partitions),
+        )
+
+    async def mature(self, now: datetime) -> None:
+        """Let the delays of alarms run out, notice silent devices, and send somebody."""
+        async for tx in self._organisations():
+            turned = await tick(tx, self.book, now, self.heard_since(now))
+            await dispatch_for(tx, self.book, turned, now)
+
+    async def verify(self, now: datetime) -> None:
+        """Let telemetry judge the repairs that were reported as done."""
+        async for tx in self._organisations():
+            await verify(tx, self.book, now)
+
+    async def seal(self, _now: datetime) -> None:
+        """Take new acts into the audit chain."""
+        sealed = audit.SEAL_BATCH
+        while sealed == audit.SEAL_BATCH:
+            async with self.database.transaction(None, ACTOR, Role.SEALER) as tx:
+                sealed = await audit.seal(tx)
+
+    async def roll_up_past(self, now: datetime) -> None:
+        """Make the rollups of hours that are over."""
+        await rollups.rebuild(self.database, now.replace(minute=0, second=0, microsecond=0))
+
+    async def roll_up(self, _now: datetime) -> None:
+        """Make all rollups; the running hour changes all the time, so this is the rarer one."""
+        await rollups.rebuild(self.database)
+
+    async def drop_sessions(self, now: datetime) -> None:
+        """Remove sessions that are over."""
+        await access.drop_expired(self.database, now)
+
+    async def make_partitions(self, now: datetime) -> None:
+        """Make sure of the partitions of the next weeks."""
+        await rollups.make_partitions(self.database, now)
+
+    async def _organisations(self) -> AsyncIterator[Transaction]:
+        """Open a transaction in the name of every organisation, one after the other."""
+        async with self.database.transaction(None, ACTOR, Role.INGEST) as tx:
+            organisations = await tx.all(Organisation, SQL["organisations"])
+        for organisation in organisations:
+            async with self.database.transaction(organisation.id, ACTOR) as tx:
+                yield tx

@@ -1,0 +1,75 @@
+"""The hub process: ingest and jobs on one database, wired by plain calls."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hub.alarms.definitions import load
+from hub.alarms.judgement import judge
+from hub.alarms.rows import Change
+from hub.ingest.commit import Judge
+from hub.ingest.link import Broker
+from hub.ingest.service import Ingest
+from hub.jobs.holder import Holder
+from hub.jobs.service import Work
+from hub.store.database import Database, Transaction
+from hub.work.dispatch import dispatch_for
+from rules.detect.book import RuleBook
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class HubSettings:
+    """Where the hub runs; ``rules_files`` replace shipped alarm rules by code."""
+
+    dsn: str = field(repr=False)  # the login plantroom_hub
+    broker_host: str
+    broker_port: int
+    broker_username: str | None = None
+    broker_password: str | None = field(default=None, repr=False)
+    rules_files: tuple[Path, ...] = ()
+
+    @property
+    def broker(self) -> Broker:
+        """The broker as ingest wants it."""
+        return Broker(self.broker_host, self.broker_port, self.broker_username, self.broker_password)
+
+
+def clock() -> datetime:
+    """Give the time."""
+    return datetime.now(UTC)
+
+
+async def run(settings: HubSettings) -> None:
+    """Run until cancelled; then take in what has arrived, for at most three seconds, and stop.
+
+    Raises InvalidRulesError for a rule file that cannot be used.  A database or broker that is down is waited for.
+    """
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # says of every attempt what the hub says once
+    book = load(settings.rules_files)
+    database = Database(settings.dsn)
+    await database.open()
+    try:
+        ingest = Ingest(database, settings.broker, judge_by(book), clock)
+        holder = Holder(settings.dsn, Work(database, book, ingest.heard_since).jobs(), clock)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ingest.run())
+            group.create_task(holder.run())
+            await ingest.ready()
+            log.info("hub ready")
+    finally:
+        await database.close()
+
+
+def judge_by(book: RuleBook) -> Judge:
+    """Give what ingest does with readings that became latest: judge them, and send somebody where a rule says so."""
+
+    async def judge_and_dispatch(tx: Transaction, changes: Sequence[Change], now: datetime) -> None:
+        turned = await judge(tx, book, changes, now)
+        await dispatch_for(tx, book, turned, now)
+
+    return judge_and_dispatch

@@ -1,0 +1,100 @@
+"""Rows of the readings slice."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from rules.model.quality import Quality
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point with the names that a screen shows."""
+
+    id: int
+    site_id: UUID
+    device_id: UUID
+    code: str
+    measure: str
+    kind: str
+    unit: str
+    resolution: Decimal
+    modulus: Decimal | None
+    device: str
+    device_name_zh: str
+    device_name_en: str
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One stored reading; ``value`` None: there is none."""
+
+    at: datetime
+    value: float | None
+    quality: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One step of a chart: readings from ``at`` on, good ones only; every value None where there is none."""
+
+    at: datetime
+    n: int
+    min: float | None
+    max: float | None
+    last: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The latest reading of a point; ``at`` is None for one that has never been read."""
+
+    point_id: int
+    point: str
+    measure: str
+    kind: str
+    unit: str
+    resolution: Decimal
+    device_id: UUID
+    device: str
+    device_name_zh: str
+    device_name_en: str
+    space: str
+    at: datetime | None
+    value: float | None
+    quality: int | None
+
+    def age_s(self, now: datetime) -> float | None:
+        """Seconds since it was measured."""
+        return None if self.at is None else (now - self.at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """How much of a period a point has: hours with at least one good reading, of all hours."""
+
+    point_id: int
+    point: str
+    hours_good: int
+    hours: int
+    readings: int
+    first_at: datetime | None
+    last_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One line of ``plantroom readings``."""
+
+    point: str
+    at: datetime
+    value: float | None
+    unit: str
+    quality: str
+
+    @classmethod
+    def of(cls, point: Point, measured: Measured) -> "Exported":
+        """Give the line of a reading."""
+        return cls(point.code, measured.at, measured.value, point.unit, Quality(measured.quality).name.lower())
