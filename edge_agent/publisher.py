@@ -24,6 +24,8 @@ __all__ = ["Broker", "Publisher"]
 
 RECONNECT_FIRST_S = 0.5
 RECONNECT_MAX_S = 10.0
+STABLE_S = 10.0  # a connection that lasted shorter counts as short
+SHORT_MAX = 3  # so many short ones in a row get a sentence, then silence
 TAKEN_OVER_WAIT_S = 30.0  # two gateways with one name must not throw each other out all day
 REPORT_EVERY_S = 10.0
 REBIRTH_PAUSE_S = 1.0  # births are heavy: however often they are asked for
@@ -62,7 +64,11 @@ class Publisher:
         self._delivered: set[int] = set()  # frames above the committed number that the broker has taken
         self._seq = 0
         self._bd_seq = 0
+        self._born = False  # whether the last connection got as far as its births
         self._born_s = 0.0
+        self._birth_s = 0.0  # the last births on it
+        self._short = 0  # connections in a row that ended soon after their birth
+        self._claimed = 0
         self._report_s = 0.0
         self._rebirth_due = False
         self._complaint = ""
@@ -84,22 +90,28 @@ class Publisher:
         """Connect, serve and reconnect until cancelled."""
         wait_s = RECONNECT_FIRST_S
         while True:
-            started_s = self._monotonic_s()
             try:
                 await self._serve()
             except LinkError as error:
+                lasted = self._born and self._monotonic_s() - self._born_s >= STABLE_S
+                self._short = self._short + 1 if self._born and not lasted else 0
+                if lasted:
+                    self._complaint = ""
                 self._complain(error)
+                wait_s = RECONNECT_FIRST_S if lasted else min(2 * wait_s, RECONNECT_MAX_S)
                 pause_s = TAKEN_OVER_WAIT_S if error.taken_over else wait_s
-            wait_s = RECONNECT_FIRST_S if self._born_s > started_s else min(2 * wait_s, RECONNECT_MAX_S)
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # spreads gateways, guards nothing
 
     def _complain(self, error: LinkError) -> None:
-        """Say once why there is no connection."""
-        if str(error) != self._complaint:
+        """Say once why there is no connection, and guess why connections do not last (few brokers tell)."""
+        if str(error) != self._complaint and self._short <= SHORT_MAX:
             self._complaint = str(error)
             log.warning("%s; readings are spooled, trying again until it answers", error)
-        if error.taken_over:
-            log.error("another edge agent calls itself '%s' at this broker; stop one of the two", self._client_id)
+        if error.taken_over or self._short == SHORT_MAX:
+            log.error(
+                "connections as '%s' do not last; if another edge agent has this name, stop one of the two",
+                self._client_id,
+            )
 
     @property
     def _client_id(self) -> str:
@@ -110,18 +122,21 @@ class Publisher:
 
     async def _serve(self) -> None:
         """One connection, from its birth to its end."""
+        self._born = False
         self._bd_seq = await asyncio.to_thread(self._spool.next_bd_seq)
         death = encode(Payload(None, None, births.node_death(self._bd_seq)))
         will = (self._topic(Verb.NDEATH), death)
         link = Link(self._broker, self._client_id, commands=self._topic(Verb.NCMD), will=will)
         await link.open()
-        log.log(logging.WARNING if self._complaint else logging.INFO, "connected to the broker as %s", self._client_id)
-        self._complaint = ""
+        if self._short < SHORT_MAX:
+            log.log(logging.WARNING if self._complaint else logging.INFO, "connected as %s", self._client_id)
+            self._complaint = ""
         self._link = link
         try:
             self._confirming.clear()
             self._delivered.clear()
             self._window = Window(self._spool.committed, self._monotonic_s())
+            self._born, self._born_s = True, self._monotonic_s()
             self._bear(link)
             while True:
                 await self._send_due(link)
@@ -138,15 +153,16 @@ class Publisher:
         if not link.unconfirmed:
             due_s.append(self._window.due_in_s(now_s))
         if self._rebirth_due:
-            due_s.append(self._born_s + REBIRTH_PAUSE_S - now_s)
+            due_s.append(self._birth_s + REBIRTH_PAUSE_S - now_s)
         return max(TICK_S, min(due_s))
 
     def _bear(self, link: Link) -> None:
         """Send all births; what was in flight goes out again after them."""
         at, now_s = self._clock.now(), self._monotonic_s()
+        self._birth_s = now_s
         self._seq = 0
         self._rebirth_due = False
-        self._born_s, self._report_s = now_s, now_s + REPORT_EVERY_S
+        self._report_s = now_s + REPORT_EVERY_S
         born = births.node_birth(at, self._bd_seq, self._spool.identity, self._spool.committed)
         self._say(link, Verb.NBIRTH, born)
         for device in self._roster.members:
@@ -167,7 +183,7 @@ class Publisher:
 
     async def _send_due(self, link: Link) -> None:
         now_s = self._monotonic_s()
-        if self._rebirth_due and now_s >= self._born_s + REBIRTH_PAUSE_S:
+        if self._rebirth_due and now_s >= self._birth_s + REBIRTH_PAUSE_S:
             self._health.rebirths += 1
             self._bear(link)
         if self._window.due_in_s(now_s) <= 0.0 and not link.unconfirmed:
@@ -244,6 +260,8 @@ class Publisher:
             return 0
         if number > self._spool.last_number:
             self._health.refused_commands += 1
-            log.error("the hub claims frame %d, but the spool ends at %d", number, self._spool.last_number)
+            if number != self._claimed:
+                self._claimed = number
+                log.error("the hub claims frame %d, but the spool ends at %d", number, self._spool.last_number)
             return 0
         return number

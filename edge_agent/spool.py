@@ -10,6 +10,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
@@ -61,7 +62,7 @@ class Spool:
         newest = self._recall("newest_ms")
         self.newest = None if newest is None else EPOCH + timedelta(milliseconds=int(newest))
         if self.depth() == 0:
-            self._db.execute("DELETE FROM points")
+            self._forget_points()
         self._points: set[tuple[str, str]] = set(self._db.execute("SELECT device, measure FROM points"))
         self.refused = 0  # frames that were not taken because the spool was full
         self._full = False
@@ -168,6 +169,10 @@ class Spool:
         """Close the file; may be called twice."""
         with self._lock:
             self._db.close()
+
+    def _forget_points(self) -> None:
+        with suppress(sqlite3.OperationalError), self._db:  # a full disk: known points do no harm
+            self._db.execute("DELETE FROM points")
 
     def _last_number(self) -> int:
         row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'frames'").fetchone()
