@@ -139,10 +139,10 @@ async def test_a_database_that_is_away_delays_but_loses_and_doubles_nothing(
 
 async def test_a_hot_supply_raises_one_alarm_and_one_work_order(park: Park, broker: Broker, wire: Wire) -> None:
     [ahu] = [device.code for device in park.file.device if device.profile == "rs-ahu1"]
-    edge, began = PretendEdge(devices={ahu: "rs-ahu1"}), now() - timedelta(minutes=5)
+    edge, began = PretendEdge(devices={ahu: "rs-ahu1"}), now() - timedelta(minutes=15)
     async with running(park, broker, wire):
         wire.send(*edge.births())
-        for minute in range(5):
+        for minute in range(12):
             at = began + timedelta(minutes=minute)
             said = [
                 ("fan_running", at, 1),
@@ -151,7 +151,7 @@ async def test_a_hot_supply_raises_one_alarm_and_one_work_order(park: Park, brok
                 ("freeze_trip", at, 0),
             ]
             wire.send(edge.data(ahu, said))
-        await wire.committed(5)
+        await wire.committed(12)
     assert len(rows(park, "SELECT 1 FROM alarms WHERE cleared_at IS NULL")) == 1
     assert len(rows(park, "SELECT 1 FROM work_orders")) == 1
 
