@@ -1,0 +1,1 @@
+"""JSON over HTTP, for the pages and for other programs."""

@@ -69,3 +69,8 @@ ORDER BY d.code;
 -- name: points
 SELECT id, device_id, code, measure, kind, unit, resolution, modulus FROM points
 WHERE (%(device)s::uuid IS NULL OR device_id = %(device)s) ORDER BY code;
+
+-- name: quarantined
+SELECT reason, count(*)::int AS n, max(received_at) AS last_at, (array_agg(topic ORDER BY received_at DESC))[1] AS topic
+FROM quarantine WHERE organisation_id = plantroom.organisation() AND received_at >= %(since)s
+GROUP BY reason ORDER BY n DESC, reason LIMIT %(most)s;

@@ -92,3 +92,13 @@ class Point:
     unit: str
     resolution: Decimal
     modulus: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """How often messages could not be used for one reason, and the topic of the last one."""
+
+    reason: str
+    n: int
+    last_at: datetime
+    topic: str

@@ -1,11 +1,12 @@
 """Register what a site file says is there, and look it up."""
 
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 import psycopg
 
-from hub.assets.rows import Device, Gateway, Point, Site, Space
+from hub.assets.rows import Device, Gateway, Point, Quarantined, Site, Space
 from hub.audit import service as audit
 from hub.errors import NotFoundError
 from hub.store.database import Transaction
@@ -13,6 +14,8 @@ from hub.store.sql import queries
 from rules.model.site import Organisation, SiteFile
 
 SQL = queries(__package__)
+
+REASONS_MAX = 100
 
 
 def open_organisation(owner_dsn: str, organisation: Organisation) -> UUID:
@@ -98,3 +101,8 @@ async def devices(tx: Transaction, site_id: UUID | None = None) -> list[Device]:
 async def points(tx: Transaction, device_id: UUID | None = None) -> list[Point]:
     """Give every point (of one device)."""
     return await tx.all(Point, SQL["points"], {"device": device_id})
+
+
+async def quarantined(tx: Transaction, since: datetime) -> list[Quarantined]:
+    """Count what arrived after ``since`` and could not be used, by reason."""
+    return await tx.all(Quarantined, SQL["quarantined"], {"since": since, "most": REASONS_MAX})

@@ -34,6 +34,9 @@ WHERE (%(id)s::uuid IS NULL OR i.id = %(id)s)
   AND (%(since)s::date IS NULL OR (i.period_start >= %(since)s AND i.period_start < %(before)s::date))
 ORDER BY i.issued_on DESC, i.number LIMIT %(most)s;
 
+-- name: id_of_number
+SELECT id FROM invoices WHERE organisation_id = plantroom.organisation() AND number = %(number)s;
+
 -- name: charges_of
 SELECT c.id, c.invoice_id, c.kind, c.device_id, d.code AS meter, c.period_start, c.period_end, c.line,
        c.description_zh, c.description_en, trim_scale(c.quantity) AS quantity, c.unit, c.estimated, c.amount,

@@ -13,7 +13,7 @@ from hub.audit import service as audit
 from hub.billing.book import Book, book
 from hub.billing.draft import Month, draft
 from hub.billing.rows import Charge, Doubt, Invoice, InvoiceDraft, InvoiceView, Parked, Preview, Run
-from hub.errors import InvalidError
+from hub.errors import InvalidError, NotFoundError
 from hub.leases import service as leases
 from hub.ledger import service as ledger
 from hub.store.database import Transaction
@@ -145,6 +145,14 @@ async def invoice(tx: Transaction, invoice_id: UUID) -> Invoice:
     """Give one invoice; raises NotFoundError."""
     asked = {"site": None, "lease": None, "tenant": None, "since": None, "before": None, "most": 1}
     return await tx.one(Invoice, SQL["invoices"], {**asked, "id": invoice_id}, what="invoice")
+
+
+async def numbered(tx: Transaction, number: str) -> UUID:
+    """Give the id of the invoice of that number; raises NotFoundError."""
+    found: UUID | None = await tx.value(SQL["id_of_number"], {"number": number})
+    if found is None:
+        raise NotFoundError("There is no such invoice.")
+    return found
 
 
 async def charges(tx: Transaction, invoice_ids: Sequence[UUID]) -> list[Charge]:

@@ -18,6 +18,9 @@ ORDER BY w.state IN ('verified', 'closed', 'stopped'),
          array_position(ARRAY['critical', 'high', 'medium', 'low'], w.priority), w.number DESC
 LIMIT %(most)s;
 
+-- name: id_of_number
+SELECT id FROM work_orders WHERE organisation_id = plantroom.organisation() AND number = %(number)s;
+
 -- name: lock
 SELECT id FROM work_orders WHERE id = %(id)s FOR UPDATE;
 

@@ -16,6 +16,7 @@ from rules.work.order import Verb, possible
 SQL = queries(__package__)
 
 LIST_MAX = 500
+NUMBER_MAX = 2**63 - 1
 NOTE_CHARACTERS_MAX = 2_000
 RECENT = timedelta(hours=24)
 
@@ -45,6 +46,14 @@ async def one(tx: Transaction, order_id: UUID) -> Order:
     if not sees_all and part_of(tx.actor, order) is None:
         raise NotFoundError("There is no such work order.")
     return order
+
+
+async def numbered(tx: Transaction, number: int) -> Order:
+    """Give the order of that number; raises NotFoundError as ``one`` does."""
+    found: UUID | None = await tx.value(SQL["id_of_number"], {"number": number}) if number <= NUMBER_MAX else None
+    if found is None:
+        raise NotFoundError("There is no such work order.")
+    return await one(tx, found)
 
 
 async def history(tx: Transaction, order_id: UUID) -> list[Entry]:
