@@ -7,17 +7,23 @@ from contextlib import suppress as ignore
 
 from fastapi import FastAPI
 
+from hub.api import routes as api
 from hub.store import live as channel
 from hub.store.database import Database
 from web import errors, files, live, sign_in
 from web.boards import Boards
-from web.console import alarms, overview
+from web.console import alarms, billing, gateways, orders, overview, points
 from web.lists import LiveList
+from web.portal import papers
 from web.security import Guard
+from web.session import Needs
 from web.settings import WebSettings
+from web.technician import jobs
 
-ROUTERS = (sign_in.router, live.router, overview.router, alarms.router)
-LISTS: tuple[LiveList, ...] = (alarms.LIST, overview.TILES)
+PAGES = (sign_in, live, overview, alarms, orders, points, gateways, billing, jobs, papers)
+LISTS: tuple[LiveList, ...] = (
+    overview.TILES, alarms.LIST, orders.LIST, orders.SHEET, points.LIST, points.ONE, gateways.LIST, jobs.LIST, jobs.JOB,
+)  # fmt: skip
 
 
 def create(database: Database, settings: WebSettings) -> FastAPI:
@@ -27,8 +33,9 @@ def create(database: Database, settings: WebSettings) -> FastAPI:
     app.state.settings = settings
     app.state.boards = Boards(database, {one.name: one for one in LISTS})
     app.mount(f"/static/{files.version()}", files.application())
-    for router in ROUTERS:
-        app.include_router(router)
+    for page in PAGES:
+        app.include_router(page.router)
+    app.include_router(api.create(database, Needs))
     errors.install(app)
     app.add_middleware(Guard)
     return app

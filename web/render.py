@@ -1,6 +1,6 @@
 """Templates to text: one Jinja environment per language."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -34,6 +34,7 @@ def environment(spoken: str) -> Environment:
         tag=language.TAGS[spoken],
         MISSING=language.MISSING,
         zone=UTC_ZONE,
+        one_day=timedelta(days=1),
     )
     found.filters.update(
         word=lambda code: translations.gettext(words.word(code)),
@@ -45,6 +46,7 @@ def environment(spoken: str) -> Environment:
         comma=lambda parts: language.comma(parts, spoken),
         clock=_clock,
         iso=_iso,
+        moment=datetime.fromisoformat,
     )
     return found
 

@@ -1,0 +1,90 @@
+"""A browser, and pages that complain about every console error and every breach of the content policy."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+
+from hub.store.database import Database
+from tests.builders import Park
+from tests.e2e.stage import PASSWORD, Stage, pages, populate
+
+CHROMIUM = Path("/usr/bin/chromium")
+HERE = CHROMIUM.exists()
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+OUT = Path(__file__).parent / "out"
+DESKTOP = {"width": 1360, "height": 820}
+PHONE = {"width": 360, "height": 740}
+
+
+@pytest.fixture
+async def stage(database: Database, park: Park) -> AsyncIterator[Stage]:
+    """The park, populated and served."""
+    users = await populate(database, park)
+    async with pages(database, park, users) as running:
+        yield running
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """Debian's Chromium."""
+    if not HERE:
+        pytest.skip("no browser here; install it with: apt-get install chromium fonts-noto-cjk")
+    async with async_playwright() as playwright:
+        running = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield running
+        await running.close()
+
+
+class Visitor:
+    """One browser context, signed in as a role; ``complaints`` is what its pages said that they should not."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.complaints: list[str] = []
+        page.on(
+            "console", lambda said: self.complaints.append(said.text) if said.type in ("error", "warning") else None
+        )
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _listen(self, said: ConsoleMessage) -> None:
+        if said.type in ("error", "warning"):
+            self.complaints.append(said.text)
+
+    async def open(self, path: str) -> Page:
+        """Go to a page and wait until it is all there."""
+        await self.page.goto(self.url + path, wait_until="load")
+        return self.page
+
+    async def sign_in(self, login: str, password: str = PASSWORD) -> Page:
+        """Sign in by the form."""
+        await self.open("/sign-in")
+        await self.page.fill("#login", login)
+        await self.page.fill("#password", password)
+        await self.page.click("form button.btn-primary")
+        await self.page.wait_for_load_state("load")
+        return self.page
+
+    async def shoot(self, name: str, *, full: bool = True) -> None:
+        """Keep a picture for people to look at."""
+        OUT.mkdir(exist_ok=True)
+        await self.page.screenshot(path=OUT / f"{name}.png", full_page=full)
+
+
+@pytest.fixture
+async def visitor(browser: Browser, stage: Stage) -> Visitor:
+    """A desktop visitor who has not signed in."""
+    page = await browser.new_page(viewport=DESKTOP, locale="en-GB")  # type: ignore[arg-type]
+    return Visitor(page, stage.url)
+
+
+@pytest.fixture
+async def phone(browser: Browser, stage: Stage) -> Visitor:
+    """A visitor with a small phone."""
+    page = await browser.new_page(viewport=PHONE, locale="en-GB", has_touch=True, is_mobile=True)  # type: ignore[arg-type]
+    return Visitor(page, stage.url)

@@ -1,0 +1,92 @@
+"""Points: the latest readings with quality and age, and the trend of one."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import HTMLResponse
+
+from hub.access.rights import Right
+from hub.readings import service as readings
+from hub.readings.rows import Latest
+from hub.store.database import Transaction
+from rules.model.quality import Quality
+from web.export import table
+from web.lists import LiveList
+from web.session import ConsoleVisit, zone_of
+
+router = APIRouter()
+RANGES = {"4h": timedelta(hours=4), "1d": timedelta(days=1), "7d": timedelta(days=7), "62d": timedelta(days=62)}
+FILTERS = ("q", "show")
+
+
+def _lets_through(row: Latest, filters: Mapping[str, str]) -> bool:
+    wanted = filters.get("q", "").strip().lower()
+    said = f"{row.point} {row.device_name_zh} {row.device_name_en} {row.space}".lower()
+    if not all(word in said for word in wanted.split()):
+        return False
+    return filters.get("show") != "doubtful" or row.quality != Quality.GOOD
+
+
+async def latest(tx: Transaction, filters: Mapping[str, str]) -> list[Latest]:
+    """Give the latest readings that the filter lets through."""
+    return [row for row in await readings.latest(tx) if _lets_through(row, filters)]
+
+
+async def latest_of_one(tx: Transaction, filters: Mapping[str, str]) -> list[Latest]:
+    """Give the latest reading of the point that the filter names."""
+    point = await readings.point(tx, filters.get("code", ""))
+    return [row for row in await readings.latest(tx, device_id=point.device_id) if row.point_id == point.id]
+
+
+LIST = LiveList(
+    "points", frozenset({"latest", "gateway"}), Right.SEE_CONSOLE, "rows/point.html", latest,
+    key=lambda row: str(row.point_id), sort=lambda row: row.point,
+)  # fmt: skip
+ONE = LiveList(
+    "point", frozenset({"latest"}), Right.SEE_CONSOLE, "rows/point_now.html", latest_of_one,
+    key=lambda row: str(row.point_id), sort=lambda _: "",
+)  # fmt: skip
+
+
+@router.get("/points")
+async def show(visit: ConsoleVisit, q: str = "", show: str = "") -> HTMLResponse:
+    """Show the latest readings; the filter is in the address."""
+    filters = {name: value for name, value in (("q", q.strip()[:80]), ("show", show)) if value}
+    async with visit.transaction() as tx:
+        found = await latest(tx, filters)
+        rows = LIST.rows(found, visit.language, visit.who.role, await zone_of(tx))
+        any_at_all = bool(found) or bool(await readings.latest(tx, most=1))
+        said = {"rows": rows, "filters": filters, "count": len(found), "any_at_all": any_at_all}
+        return await visit.page(tx, "console/points.html", **said)
+
+
+@router.get("/points.csv")
+async def export(visit: ConsoleVisit, q: str = "", show: str = "") -> Response:
+    """Give the list as CSV."""
+    async with visit.transaction() as tx:
+        return table("points", [_cells(row) for row in await latest(tx, {"q": q, "show": show})])
+
+
+@router.get("/points/{code}")
+async def one(visit: ConsoleVisit, code: str, range: str = "1d", at: datetime | None = None) -> HTMLResponse:  # noqa: A002 - the address's word
+    """Show the trend of a point: up to now, or around ``at`` (a bill's reading)."""
+    span = range if range in RANGES else "1d"
+    async with visit.transaction() as tx:
+        point = await readings.point(tx, code)
+        now = await latest_of_one(tx, {"code": code})
+        rows = ONE.rows(now, visit.language, visit.who.role, await zone_of(tx))
+        end = at + RANGES[span] / 2 if at is not None and at.tzinfo else visit.now
+        said = {"point": point, "rows": rows, "range": span, "ranges": list(RANGES), "at": at, "end": end,
+                "start": end - RANGES[span]}  # fmt: skip
+        return await visit.page(tx, "console/point.html", **said)
+
+
+def _cells(row: Latest) -> dict[str, Any]:
+    quality = Quality(row.quality).name.lower() if row.quality in set(Quality) else row.quality
+    return {
+        "point": row.point, "device": row.device, "device_name_zh": row.device_name_zh,
+        "device_name_en": row.device_name_en, "space": row.space, "measure": row.measure, "value": row.value,
+        "unit": row.unit, "quality": quality, "at": row.at,
+    }  # fmt: skip

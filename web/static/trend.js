@@ -1,0 +1,93 @@
+// The trend of a point: a band from least to most and a line, broken where nothing was measured.
+
+const language = document.documentElement.lang;
+const zone = document.body.dataset.zone;
+const HOUR_S = 3600;
+
+for (const box of document.querySelectorAll("[data-trend]")) draw(box);
+
+function span(box) {
+  if (box.dataset.start) return [new Date(box.dataset.start), new Date(box.dataset.end)];
+  const end = new Date();
+  return [new Date(end - 4 * HOUR_S * 1000), end];
+}
+
+async function draw(box) {
+  const [start, end] = span(box);
+  const query = new URLSearchParams({ point: box.dataset.trend, from: start.toISOString(), to: end.toISOString() });
+  const answer = await fetch(`/api/readings?${query}`);
+  if (!answer.ok) {
+    box.textContent = (await answer.json()).error;
+    return;
+  }
+  const { buckets } = await answer.json();
+  if (!buckets.length) return;
+  box.replaceChildren();
+  plot(box, start, end, columns(buckets));
+}
+
+function usualStep(times) {
+  const steps = times.slice(1).map((time, i) => time - times[i]).sort((a, b) => a - b);
+  return steps[Math.floor(steps.length / 2)] ?? 0;
+}
+
+// A gap is a stretch of more than two usual steps without a reading: uPlot breaks the line at null.
+function columns(buckets) {
+  const step = usualStep(buckets.map(({ at }) => Date.parse(at) / 1000));
+  const times = [], lasts = [], lows = [], highs = [];
+  let before = null;
+  for (const { at, min, max, last } of buckets) {
+    const time = Date.parse(at) / 1000;
+    if (before !== null && time - before > step * 2.5) {
+      times.push(before + step);
+      for (const column of [lasts, lows, highs]) column.push(null);
+    }
+    times.push(time);
+    lasts.push(last);
+    lows.push(min);
+    highs.push(max);
+    before = time;
+  }
+  return [times, lasts, lows, highs];
+}
+
+function plot(box, start, end, data) {
+  const { unit, wordsValue, wordsTime, mark } = box.dataset;
+  const seconds = (end - start) / 1000;
+  const tick = new Intl.DateTimeFormat(language, seconds > 36 * HOUR_S
+    ? { month: "numeric", day: "numeric", timeZone: zone } : { hour: "2-digit", minute: "2-digit", timeZone: zone });
+  const full = new Intl.DateTimeFormat(language, { dateStyle: "short", timeStyle: "medium", timeZone: zone });
+  const number = new Intl.NumberFormat(language, { maximumFractionDigits: 3 });
+  const written = (value) => (value === null || value === undefined ? "–" : `${number.format(value)} ${unit}`);
+  const chart = new uPlot({
+    width: box.clientWidth,
+    height: 300,
+    tzDate: (at) => uPlot.tzDate(new Date(at * 1000), zone),
+    scales: { x: { range: (u, from, to) => (from === data[0][0] && to === data[0].at(-1) ? [start / 1000, end / 1000] : [from, to]) } },
+    axes: [
+      { values: (u, ticks) => ticks.map((at) => tick.format(new Date(at * 1000))), stroke: "#5a6670", grid: { stroke: "#e6eaed" } },
+      { values: (u, ticks) => ticks.map((value) => number.format(value)), size: 70, stroke: "#5a6670", grid: { stroke: "#e6eaed" }, label: unit, labelSize: 18 },
+    ],
+    series: [
+      { label: wordsTime ?? "", value: (u, at) => (at === null ? "–" : full.format(new Date(at * 1000))) },
+      { label: wordsValue ?? unit, stroke: "#2f5f86", width: 1.4, spanGaps: false, value: (u, v) => written(v), points: { show: false } },
+      { label: "min", stroke: "transparent", spanGaps: false, value: (u, v) => written(v), points: { show: false } },
+      { label: "max", stroke: "transparent", spanGaps: false, value: (u, v) => written(v), points: { show: false } },
+    ],
+    bands: [{ series: [3, 2], fill: "rgba(47, 95, 134, 0.14)" }],
+    hooks: mark ? { draw: [(u) => line(u, Date.parse(mark) / 1000)] } : {},
+  }, data, box);
+  new ResizeObserver(() => chart.setSize({ width: box.clientWidth, height: 300 })).observe(box);
+}
+
+function line(chart, at) {
+  const x = Math.round(chart.valToPos(at, "x", true));
+  chart.ctx.save();
+  chart.ctx.strokeStyle = "#1f272e";
+  chart.ctx.setLineDash([4, 3]);
+  chart.ctx.beginPath();
+  chart.ctx.moveTo(x, chart.bbox.top);
+  chart.ctx.lineTo(x, chart.bbox.top + chart.bbox.height);
+  chart.ctx.stroke();
+  chart.ctx.restore();
+}
