@@ -93,7 +93,7 @@ async def up(
     secrets = _secrets(servers, hub_dsn)
     for name, words in programs.items():
         own = {**secrets, f"{PREFIX}BROKER_ADDRESS": edge_broker} if name == "edge" and edge_broker else secrets
-        argv = ["python", "-m", "deploy.cli", *words]
+        argv = ["python", "-m", "deploy", *words]
         supervisor.start(name, argv, data / "logs" / f"{name}.log", env=_environment(own if name != "sim" else {}))
     await _until(
         _answers(control_port), READY_TIMEOUT_S, f"The simulated park does not answer; see {data}/logs/sim.log."

@@ -1,14 +1,10 @@
 """``plantroom readings``: stored readings with their quality."""
 
 import asyncio
-import csv
-import json
-import sys
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import typer
-from hub.readings.rows import Sample
 
 from deploy.commands.options import Data
 from deploy.embedded import database as opened_database
@@ -16,9 +12,10 @@ from deploy.logins import prepare
 from deploy.register import ACTOR, organisation_id
 from deploy.settings import read as read_settings
 from hub.readings import service as stored
+from hub.readings.export import csv_text, json_text
+from hub.readings.rows import Exported
 from hub.store.database import Database
 from rules.model.period import Period
-from rules.model.quality import Quality
 
 
 class TimeError(ValueError):
@@ -38,24 +35,15 @@ def readings(
     period = Period(_time(start), _time(end))
     with opened_database(settings) as dsn:
         rows = asyncio.run(_rows(prepare(settings, dsn), organisation, dsn, point, period))
-    shown = [
-        {"point": point, "at": row.at.isoformat(), "value": row.value, "quality": Quality(row.quality).name}
-        for row in rows
-    ]
-    if form == "json":
-        typer.echo(json.dumps(shown, indent=1))
-        return
-    writer = csv.DictWriter(sys.stdout, ["point", "at", "value", "quality"])
-    writer.writeheader()
-    writer.writerows(shown)
+    typer.echo((json_text if form == "json" else csv_text)(rows), nl=form == "json")
 
 
-async def _rows(hub: str, organisation: str, dsn: str, point: str, period: Period) -> list[Sample]:
+async def _rows(hub: str, organisation: str, dsn: str, point: str, period: Period) -> list[Exported]:
     database = Database(hub, pool_max=1)
     await database.open()
     try:
         async with database.transaction(organisation_id(dsn, organisation), ACTOR) as tx:
-            return await stored.series(tx, point, period)
+            return await stored.exported(tx, point, period)
     finally:
         await database.close()
 
