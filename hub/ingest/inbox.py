@@ -10,6 +10,7 @@ from rules.wire.sparkplug import PAYLOAD_BYTES_MAX
 
 QUEUE_MAX = 20_000  # messages
 QUEUE_BYTES_MAX = 64 * 1024 * 1024
+BATCH_BYTES_MAX = 4 * 1024 * 1024  # some 150,000 readings
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +78,20 @@ class Inbox:
         self._ready.set()
 
     async def gather(self, most: int, wait_s: float) -> list[Message]:
-        """Wait for a message, then ``wait_s`` for more; gives 1 to ``most``, none once it is closed and empty."""
+        """Wait for a message, then ``wait_s`` for more; gives 1 to ``most``, none once it is closed and empty.
+
+        A batch ends at BATCH_BYTES_MAX, so that it stays a matter of a second for the database.
+        """
         while not self._messages and not self._closed:
             self._ready.clear()
             if not self._messages:
                 await self._ready.wait()
         if len(self._messages) < most and not self._closed:
             await asyncio.sleep(wait_s)
-        batch = [self._messages.popleft() for _ in range(min(most, len(self._messages)))]
-        self._taken_bytes += sum(len(one.payload) for one in batch)
+        batch: list[Message] = []
+        taken = 0
+        while self._messages and len(batch) < most and taken < BATCH_BYTES_MAX:
+            batch.append(self._messages.popleft())
+            taken += len(batch[-1].payload)
+        self._taken_bytes += taken
         return batch

@@ -4,7 +4,7 @@ SELECT g.id, g.organisation_id, g.site_id, s.code AS site, g.code AS gateway, g.
 FROM gateways g JOIN sites s ON s.id = g.site_id
 WHERE (s.code, g.code) IN (SELECT * FROM unnest(%(sites)s::text[], %(gateways)s::text[]))
 ORDER BY g.id
-FOR UPDATE OF g;
+FOR NO KEY UPDATE OF g;
 
 -- name: put_line
 UPDATE gateways SET spool = %(spool)s, committed = %(committed)s, online = %(online)s, born_at = %(born_at)s,

@@ -31,5 +31,8 @@ ON CONFLICT (point_id, bucket) DO UPDATE SET n = excluded.n, good_n = excluded.g
 -- name: ensure_week
 SELECT plantroom.ensure_week(%(week)s::date);
 
+-- name: drop_quarantine
+DELETE FROM quarantine WHERE id <= (SELECT max(id) FROM quarantine) - %(most)s::bigint;
+
 -- name: try_hold
 SELECT pg_try_advisory_lock(hashtext('plantroom.jobs'));

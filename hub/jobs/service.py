@@ -6,6 +6,7 @@ from datetime import datetime
 
 from hub.access import service as access
 from hub.alarms.judgement import tick
+from hub.alarms.withdrawal import withdraw
 from hub.audit import service as audit
 from hub.jobs import rollups
 from hub.jobs.rows import Organisation
@@ -17,6 +18,7 @@ from rules.detect.book import RuleBook
 
 SQL = queries(__package__)
 ACTOR = Actor("plantroom/jobs")
+QUARANTINE_ROWS_MAX = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Work:
             Job("rollups of past hours", 5, self.roll_up_past),
             Job("rollups of the running hour", 60, self.roll_up),
             Job("expired sessions", 600, self.drop_sessions),
+            Job("old quarantine", 600, self.drop_quarantine),
+            Job("withdrawn alarm rules", 3600, self.withdraw),
             Job("partitions", 3600, self.make_partitions),
         )
 
@@ -77,6 +81,16 @@ class Work:
     async def drop_sessions(self, now: datetime) -> None:
         """Remove sessions that are over."""
         await access.drop_expired(self.database, now)
+
+    async def drop_quarantine(self, _now: datetime) -> None:
+        """Keep only the newest QUARANTINE_ROWS_MAX rows of the quarantine."""
+        async with self.database.transaction(None, ACTOR, Role.INGEST) as tx:
+            await tx.run(SQL["drop_quarantine"], {"most": QUARANTINE_ROWS_MAX})
+
+    async def withdraw(self, now: datetime) -> None:
+        """Clear the alarms of rules that are no longer in the book."""
+        async for tx in self._organisations():
+            await withdraw(tx, self.book, now)
 
     async def make_partitions(self, now: datetime) -> None:
         """Make sure of the partitions of the next weeks."""

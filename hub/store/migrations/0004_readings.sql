@@ -92,4 +92,6 @@ CREATE TABLE quarantine ( -- what arrived and could not be used, with the reason
 );
 CALL plantroom.protect('quarantine', 'SELECT, DELETE');
 CREATE POLICY ingest ON quarantine FOR INSERT TO plantroom_ingest WITH CHECK (true);
-GRANT INSERT ON quarantine TO plantroom_ingest;
+CREATE POLICY ingest_sees ON quarantine FOR SELECT TO plantroom_ingest USING (true);
+CREATE POLICY ingest_drops ON quarantine FOR DELETE TO plantroom_ingest USING (true);
+GRANT SELECT, INSERT, DELETE ON quarantine TO plantroom_ingest;
