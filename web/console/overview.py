@@ -11,11 +11,11 @@ from hub.assets import service as assets
 from hub.store.database import Transaction
 from hub.work import service as work
 from web.console import alarms as alarm_pages
+from web.console import usage
 from web.lists import LiveList
-from web.session import Anyone, Visit, zone_of
+from web.session import Anyone, Visit, first_site, zone_of
 
 router = APIRouter()
-SHOWN_ALARMS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,13 @@ async def show(visit: Anyone) -> Response:
 async def _console(visit: Visit) -> Response:
     async with visit.transaction() as tx:
         zone = await zone_of(tx)
+        site = await first_site(tx)
         spoken, role = visit.language, visit.who.role
         said = {
             "tiles": TILES.rows(await tiles(tx, {}), spoken, role, zone),
             "rows": alarm_pages.LIST.rows(await alarm_pages.active(tx, {}), spoken, role, zone),
             "priority": "",
+            "usage": await usage.today(tx, site, visit.now) if site else [],
+            "complete": await usage.completeness(tx, site, visit.now) if site else None,
         }
         return await visit.page(tx, "console/overview.html", **said)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
@@ -18,7 +19,6 @@ from web.session import ConsoleVisit, zone_of
 
 router = APIRouter()
 RANGES = {"4h": timedelta(hours=4), "1d": timedelta(days=1), "7d": timedelta(days=7), "62d": timedelta(days=62)}
-FILTERS = ("q", "show")
 
 
 def _lets_through(row: Latest, filters: Mapping[str, str]) -> bool:
@@ -58,7 +58,14 @@ async def show(visit: ConsoleVisit, q: str = "", show: str = "") -> HTMLResponse
         found = await latest(tx, filters)
         rows = LIST.rows(found, visit.language, visit.who.role, await zone_of(tx))
         any_at_all = bool(found) or bool(await readings.latest(tx, most=1))
-        said = {"rows": rows, "filters": filters, "count": len(found), "any_at_all": any_at_all}
+        said = {
+            "rows": rows,
+            "q": filters.get("q", ""),
+            "show": filters.get("show", ""),
+            "query": "?" + urlencode(filters) if filters else "",
+            "count": len(found),
+            "any_at_all": any_at_all,
+        }
         return await visit.page(tx, "console/points.html", **said)
 
 

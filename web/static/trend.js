@@ -3,6 +3,7 @@
 const language = document.documentElement.lang;
 const zone = document.body.dataset.zone;
 const HOUR_S = 3600;
+const GAP = 2.5; // usual steps
 
 for (const box of document.querySelectorAll("[data-trend]")) draw(box);
 
@@ -26,29 +27,26 @@ async function draw(box) {
   plot(box, start, end, columns(buckets));
 }
 
-function usualStep(times) {
-  const steps = times.slice(1).map((time, i) => time - times[i]).sort((a, b) => a - b);
-  return steps[Math.floor(steps.length / 2)] ?? 0;
+function usual(steps) {
+  const sorted = [...steps].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
 }
 
-// A gap is a stretch of more than two usual steps without a reading: uPlot breaks the line at null.
+// A gap is a step much longer than is usual before and after it (history comes every 15 minutes, live readings faster):
+// uPlot breaks the line at null.
 function columns(buckets) {
-  const step = usualStep(buckets.map(({ at }) => Date.parse(at) / 1000));
-  const times = [], lasts = [], lows = [], highs = [];
-  let before = null;
-  for (const { at, min, max, last } of buckets) {
-    const time = Date.parse(at) / 1000;
-    if (before !== null && time - before > step * 2.5) {
-      times.push(before + step);
-      for (const column of [lasts, lows, highs]) column.push(null);
+  const at = buckets.map((bucket) => Date.parse(bucket.at) / 1000);
+  const steps = at.slice(1).map((time, i) => time - at[i]);
+  const out = [[], [], [], []];
+  const add = (...values) => values.forEach((value, i) => out[i].push(value));
+  buckets.forEach(({ min, max, last }, i) => {
+    const step = steps[i - 1];
+    if (step > GAP * Math.max(usual(steps.slice(Math.max(0, i - 6), i - 1)), usual(steps.slice(i, i + 5)))) {
+      add(at[i] - step / 2, null, null, null);
     }
-    times.push(time);
-    lasts.push(last);
-    lows.push(min);
-    highs.push(max);
-    before = time;
-  }
-  return [times, lasts, lows, highs];
+    add(at[i], last, min, max);
+  });
+  return out;
 }
 
 function plot(box, start, end, data) {
@@ -70,9 +68,9 @@ function plot(box, start, end, data) {
     ],
     series: [
       { label: wordsTime ?? "", value: (u, at) => (at === null ? "–" : full.format(new Date(at * 1000))) },
-      { label: wordsValue ?? unit, stroke: "#2f5f86", width: 1.4, spanGaps: false, value: (u, v) => written(v), points: { show: false } },
-      { label: "min", stroke: "transparent", spanGaps: false, value: (u, v) => written(v), points: { show: false } },
-      { label: "max", stroke: "transparent", spanGaps: false, value: (u, v) => written(v), points: { show: false } },
+      { label: wordsValue ?? unit, stroke: "#2f5f86", width: 1.4, spanGaps: false, value: (u, v) => written(v) },
+      { label: box.dataset.wordsMin ?? "min", stroke: "transparent", spanGaps: false, value: (u, v) => written(v), points: { show: false } },
+      { label: box.dataset.wordsMax ?? "max", stroke: "transparent", spanGaps: false, value: (u, v) => written(v), points: { show: false } },
     ],
     bands: [{ series: [3, 2], fill: "rgba(47, 95, 134, 0.14)" }],
     hooks: mark ? { draw: [(u) => line(u, Date.parse(mark) / 1000)] } : {},
