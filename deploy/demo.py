@@ -200,9 +200,10 @@ async def web_answers(settings: Settings) -> None:
     await _until(lambda: asyncio.to_thread(ask), READY_TIMEOUT_S, f"No page comes from {address}; see logs/web.log.")
 
 
-def say_ready(settings: Settings, people: list[park.LogIn], rss_bytes: int, took_s: float, console: Console) -> None:
+def say_ready(settings: Settings, people: list[park.LogIn], started: dict[str, float], console: Console) -> None:
     """Print the address and who may sign in."""
-    console.print(f"\n[bold]Plantroom is ready[/] after {took_s:.0f} s, {rss_bytes / 2**20:.0f} MB in all processes.")
+    ready_s, rss_mb = started["ready_s"], started["rss_mb"]
+    console.print(f"\n[bold]Plantroom is ready[/] after {ready_s:.0f} s, {rss_mb:.0f} MB in all processes.")
     console.print(f"Open http://{settings.web_host}:{settings.web_port}/ and sign in as one of:")
     for person in people:
         console.print(f"  {person.login:<14} {person.password:<14} {person.role:<14} {person.name}", highlight=False)

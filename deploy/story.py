@@ -58,13 +58,16 @@ async def play_live(running: Running) -> None:
     say(f"Order {judged.number} is {'verified by telemetry' if judged.state == 'verified' else 'open again'}.")
 
 
-async def until_told(running: Running, out: Path | None) -> bool:
-    """Play the whole story without a browser, write its figures as JSON, and give whether all is well."""
+async def until_told(running: Running, out: Path | None, started: dict[str, float]) -> bool:
+    """Play the whole story without a browser, write its figures as JSON, and give whether all is well.
+
+    ``started`` are figures of the start, which go into the JSON too.
+    """
     fault_id, told = await _fault_to_order(running)
     await _repair(running, told.order, fault_id)
     verified = await _wait(running, lambda tx: _order_in(tx, told.order, {"verified"}))
     running.console.print(f"Order {verified.number} is verified by telemetry.")
-    figures = await _figures(running, told)
+    figures = started | await _figures(running, told)
     text = json.dumps(figures, ensure_ascii=False, indent=1)
     await asyncio.to_thread(out.write_text if out else sys.stdout.write, text + "\n")
     return bool(figures["balanced"] and not figures["lost"] and not figures["duplicated"] and figures["invoices"])

@@ -61,9 +61,10 @@ async def _tell(
         log_ins = settings.data / "log-ins.json"
         people = await park.people(running.database, running.organisation, running.file, log_ins)
         await building.web_answers(settings)
-        building.say_ready(settings, people, supervisor.rss_bytes(), time.monotonic() - begun, console)
+        started = {"ready_s": round(time.monotonic() - begun, 1), "rss_mb": round(supervisor.rss_bytes() / 2**20)}
+        building.say_ready(settings, people, started, console)
         if until_story:
-            return await story.until_told(running, out)
+            return await story.until_told(running, out, started)
         await story.play_live(running)
         await asyncio.Event().wait()
         return True

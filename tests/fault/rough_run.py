@@ -98,7 +98,7 @@ def acts(seed: int, minutes: float) -> list[Act]:
 @asynccontextmanager
 async def rough_park(folder: Path, seed: int) -> AsyncIterator[tuple[Running, Supervisor, Link]]:
     """A park with two days of history whose gateway reaches the broker through a link that can be cut."""
-    settings: Settings = read({}, data=folder, web_port=park.free_ports(1)[0])
+    settings: Settings = read(data=folder, web_port=park.free_ports(1)[0])
     console = Console(stderr=True, quiet=True)
     with Servers(settings) as servers:
         async with (
