@@ -140,9 +140,7 @@ class Needs:
         visit = Visit(request, who, request.app.state.database, datetime.now(UTC))
         request.state.visit = visit
         if self.rights and not any(who.may(right) for right in self.rights):
-            raise ForbiddenError(
-                f"Your role ({who.role}) does not include this page or act; ask an administrator if it should."
-            )
+            raise ForbiddenError("Your role does not include this page or act; ask an administrator if it should.")
         if request.method not in SAFE_METHODS and not same(await sent_token(request), who.csrf):
             raise ForbiddenError("This form is out of date or comes from elsewhere; reload the page and try again.")
         return visit

@@ -28,12 +28,11 @@ WORDS: dict[str, str] = {
     "order.returned": N_("Given back"),
     "order.reopened": N_("Reopened"),
     "order.stopped": N_("Stopped"),
-    "verb.open": N_("Open"),
     "verb.request": N_("Request"),
     "verb.assign": N_("Assign"),
     "verb.accept": N_("Accept"),
     "verb.arrive": N_("I am on site"),
-    "verb.complete": N_("Done"),
+    "verb.complete": N_("Work is done"),
     "verb.return": N_("Give back"),
     "verb.verify": N_("Verify"),
     "verb.reopen": N_("Reopen"),
@@ -51,6 +50,16 @@ WORDS: dict[str, str] = {
     "kind.rent": N_("Rent"),
     "kind.electricity": N_("Electricity"),
     "kind.water": N_("Water"),
+    "rounding.ROUND_HALF_UP": N_("half up"),
+    "rounding.ROUND_HALF_EVEN": N_("half to even"),
+    "rounding.ROUND_DOWN": N_("down"),
+    "rounding.ROUND_UP": N_("up"),
+    "each.charge": N_("once per line"),
+    "each.band": N_("per band"),
+    "proration.actual_actual": N_("days of the month as they are"),
+    "proration.thirty_360": N_("months of 30 days"),
+    "proration.actual_365": N_("days of a year of 365"),
+    "proration.actual_30": N_("days of a month of 30"),
     "skill.hvac": N_("HVAC"),
     "skill.electrical": N_("Electrical"),
     "skill.plumbing": N_("Plumbing"),
@@ -82,3 +91,23 @@ WORDS: dict[str, str] = {
 def word(code: str) -> str:
     """Give the English word of a code; a code that nobody named stands for itself, readably."""
     return WORDS.get(code, code.rpartition(".")[2].replace("_", " "))
+
+
+# Sentences of the hub that name nothing variable, as the pages show them.
+SENTENCES = (
+    N_("The name or the password is wrong, or the account is locked for a few minutes."),
+    N_("This form is out of date; try again."),
+    N_("There is no such page."),
+    N_("This page cannot do that."),
+    N_("There is no such work order."),
+    N_("There is no such alarm."),
+    N_("There is no such invoice."),
+    N_("There is no such lease."),
+    N_("This form is out of date or comes from elsewhere; reload the page and try again."),
+    N_("Something went wrong here; it has been noted. Try again, or report the reference."),
+    N_("Say in a few words what was done, or why the job goes back."),
+    N_("Your role does not include this page or act; ask an administrator if it should."),
+    N_("Only an engineer or administrator can acknowledge alarms."),
+    N_("Choose an active technician to whom the work order goes."),
+    N_("This step was already sent for another work order; reload the page and try again."),
+)

@@ -51,9 +51,12 @@ function columns(buckets) {
 
 function plot(box, start, end, data) {
   const { unit, wordsValue, wordsTime, mark } = box.dataset;
-  const seconds = (end - start) / 1000;
-  const tick = new Intl.DateTimeFormat(language, seconds > 36 * HOUR_S
-    ? { month: "numeric", day: "numeric", timeZone: zone } : { hour: "2-digit", minute: "2-digit", timeZone: zone });
+  const dayTick = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", timeZone: zone });
+  const hourTick = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: zone });
+  const tick = (at) => {
+    const hour = hourTick.format(at);
+    return hour === "00:00" ? dayTick.format(at) : hour;
+  };
   const full = new Intl.DateTimeFormat(language, { dateStyle: "short", timeStyle: "medium", timeZone: zone });
   const number = new Intl.NumberFormat(language, { maximumFractionDigits: 3 });
   const written = (value) => (value === null || value === undefined ? "–" : `${number.format(value)} ${unit}`);
@@ -63,7 +66,7 @@ function plot(box, start, end, data) {
     tzDate: (at) => uPlot.tzDate(new Date(at * 1000), zone),
     scales: { x: { range: (u, from, to) => (from === data[0][0] && to === data[0].at(-1) ? [start / 1000, end / 1000] : [from, to]) } },
     axes: [
-      { values: (u, ticks) => ticks.map((at) => tick.format(new Date(at * 1000))), stroke: "#5a6670", grid: { stroke: "#e6eaed" } },
+      { values: (u, ticks) => ticks.map((at) => tick(new Date(at * 1000))), stroke: "#5a6670", grid: { stroke: "#e6eaed" } },
       { values: (u, ticks) => ticks.map((value) => number.format(value)), size: 70, stroke: "#5a6670", grid: { stroke: "#e6eaed" }, label: unit, labelSize: 18 },
     ],
     series: [
