@@ -70,7 +70,7 @@ def seat(line: Line, speaker: Speaker, now: datetime) -> Seated:
     if speaker.spool == line.spool:
         return _held(line, speaker, now)
     if not line.spool or line.seen_at is None or now - line.seen_at > RIVAL_SILENCE:
-        taken = replace(line, spool=speaker.spool, committed=speaker.forgotten, seen_at=now)
+        taken = replace(line, spool=speaker.spool, committed=speaker.forgotten, seen_at=now, online=True)
         return Seated(_without_rival(taken), Seat.TAKEN)
     rival = replace(line, rival_spool=speaker.spool or UNNUMBERED, rival_seen_at=now)
     return Seated(rival, Seat.REFUSED)
@@ -78,7 +78,7 @@ def seat(line: Line, speaker: Speaker, now: datetime) -> Seated:
 
 def _held(line: Line, speaker: Speaker, now: datetime) -> Seated:
     lost = max(0, speaker.forgotten - line.committed)
-    line = replace(line, committed=line.committed + lost, seen_at=now)
+    line = replace(line, committed=line.committed + lost, seen_at=now, online=True)
     if line.rival_seen_at is not None and now - line.rival_seen_at > RIVAL_SILENCE:
         line = _without_rival(line)
     return Seated(line, Seat.HELD, lost)

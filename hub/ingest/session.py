@@ -5,10 +5,9 @@ have been lost), so nothing of it is used until it has sent its births again; no
 lost.  Two edges that use one name are told apart by the spool that a message names, else by their sequence numbers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from types import MappingProxyType
 
 from hub.ingest import birth, reading
 from hub.ingest.acts import (
@@ -28,12 +27,14 @@ from hub.ingest.acts import (
 from hub.ingest.inbox import Message, reconnected
 from rules.wire import topics
 from rules.wire.sparkplug import PAYLOAD_BYTES_MAX, MalformedPayloadError, Payload, decode
-from rules.wire.topics import Topic, Verb
+from rules.wire.topics import Verb
 
 ASK_EVERY = timedelta(seconds=5)
 ADDRESSES_MAX = 10_000
 EDGES_PER_NAME_MAX = 4
+DEVICES_PER_EDGE_MAX = 10_000
 SPOOL_CHARACTERS_MAX = 64
+FAULTS_SAID_MAX = 5
 SEQ_COUNT = 256
 
 
@@ -47,12 +48,34 @@ class Edge:
     devices: dict[str, Birth] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One message that could be read."""
+
+    address: Address
+    device: str
+    payload: Payload
+    message: Message
+    now: datetime
+
+
+Answer = Callable[[Heard], list[Act]]
+
+
 class Sessions:
     """All edges that have been heard."""
 
     def __init__(self) -> None:
         self._edges: dict[Address, dict[str, Edge]] = {}
         self._asked: dict[Address, datetime] = {}
+        self._verbs: dict[Verb, Answer] = {
+            Verb.NBIRTH: self._gateway_born,
+            Verb.NDEATH: self._gateway_died,
+            Verb.NDATA: self._reported,
+            Verb.DBIRTH: self._device_born,
+            Verb.DDEATH: self._device_died,
+            Verb.DDATA: self._measured,
+        }
 
     def take(self, message: Message, now: datetime) -> list[Act]:
         """Give what a message asks the hub to do; never raises."""
@@ -63,10 +86,12 @@ class Sessions:
         if topic is None:
             said = "the topic is not spBv1.0/<site>/<verb>/<gateway>[/<device>]."
             return [Rejected(None, message.topic, Fault.TOPIC, said, message.head)]
+        verb = self._verbs.get(topic.verb)
+        if verb is None:
+            return []  # a command, of this hub or another
         address = Address(topic.site, topic.gateway)
         try:
-            payload = _decoded(message)
-            return _TAKE[topic.verb](self, address, topic, payload, message, now)
+            return verb(Heard(address, topic.device, _decoded(message), message, now))
         except MalformedPayloadError as error:
             sentence = f"{topic.gateway}: {error}."
             return [Rejected(address, message.topic, Fault.PAYLOAD, sentence, message.head)]
@@ -80,74 +105,75 @@ class Sessions:
         self._asked[address] = now
         return [Ask(address)]
 
-    def _gateway_born(
-        self, address: Address, topic: Topic, payload: Payload, message: Message, now: datetime
-    ) -> list[Act]:
-        del topic, message, now
-        spool = _spool(payload)
-        speaker = Speaker(address, spool or "", max(_whole(payload, topics.COMMITTED) or 0, 0))
-        if address not in self._edges:
+    def _gateway_born(self, heard: Heard) -> list[Act]:
+        spool = _spool(heard.payload)
+        speaker = Speaker(heard.address, spool or "", max(_whole(heard.payload, topics.COMMITTED) or 0, 0))
+        if heard.address not in self._edges:
             _make_room(self._edges)
-        edges = self._edges.setdefault(address, {})
+        edges = self._edges.setdefault(heard.address, {})
         edges.pop(speaker.spool, None)
         while len(edges) >= EDGES_PER_NAME_MAX:
             del edges[next(iter(edges))]
-        edges[speaker.spool] = Edge(speaker, _whole(payload, topics.BD_SEQ), ((payload.seq or 0) + 1) % SEQ_COUNT)
+        edges[speaker.spool] = Edge(
+            speaker, _whole(heard.payload, topics.BD_SEQ), ((heard.payload.seq or 0) + 1) % SEQ_COUNT
+        )
         return [GatewayBorn(speaker)]
 
-    def _gateway_died(
-        self, address: Address, topic: Topic, payload: Payload, message: Message, now: datetime
-    ) -> list[Act]:
-        del topic, message, now
-        bd_seq = _whole(payload, topics.BD_SEQ)
-        edges = self._edges.get(address, {})
+    def _gateway_died(self, heard: Heard) -> list[Act]:
+        bd_seq = _whole(heard.payload, topics.BD_SEQ)
+        edges = self._edges.get(heard.address, {})
         for spool, edge in edges.items():
             if edge.bd_seq == bd_seq:
                 del edges[spool]
                 return [GatewayDied(edge.speaker)]
         return []  # the will of a connection before the last birth
 
-    def _device_born(
-        self, address: Address, topic: Topic, payload: Payload, message: Message, now: datetime
-    ) -> list[Act]:
-        edge = self._speaking(address, payload)
+    def _device_born(self, heard: Heard) -> list[Act]:
+        edge = self._speaking(heard)
         if edge is None:
-            return self.ask(address, now)
-        declared, faults = birth.read(topic.device, payload.metrics)
-        edge.devices[topic.device] = declared
+            return self.ask(heard.address, heard.now)
+        if len(edge.devices) >= DEVICES_PER_EDGE_MAX and heard.device not in edge.devices:
+            raise MalformedPayloadError(f"a gateway has at most {DEVICES_PER_EDGE_MAX} devices")
+        declared, faults = birth.read(heard.device, heard.payload.metrics)
+        edge.devices[heard.device] = declared
         acts: list[Act] = [DeviceBorn(edge.speaker, declared)]
         if faults:
-            acts.append(Rejected(address, message.topic, Fault.BIRTH, " ".join(faults[:5]), message.head))
+            acts.append(
+                Rejected(
+                    heard.address,
+                    heard.message.topic,
+                    Fault.BIRTH,
+                    " ".join(faults[:FAULTS_SAID_MAX]),
+                    heard.message.head,
+                )
+            )
         return acts
 
-    def _device_died(
-        self, address: Address, topic: Topic, payload: Payload, message: Message, now: datetime
-    ) -> list[Act]:
-        del message
-        edge = self._speaking(address, payload)
+    def _device_died(self, heard: Heard) -> list[Act]:
+        edge = self._speaking(heard)
         if edge is None:
-            return self.ask(address, now)
-        return [DeviceDied(edge.speaker, topic.device)]  # its aliases stay: what waits in the spool still uses them
+            return self.ask(heard.address, heard.now)
+        return [DeviceDied(edge.speaker, heard.device)]  # its aliases stay: what waits in the spool still uses them
 
-    def _reported(self, address: Address, topic: Topic, payload: Payload, message: Message, now: datetime) -> list[Act]:
-        del topic, message
-        edge = self._speaking(address, payload)
+    def _reported(self, heard: Heard) -> list[Act]:
+        edge = self._speaking(heard)
         if edge is None:
-            return self.ask(address, now)
-        return [Report(edge.speaker, _whole(payload, topics.DEPTH), _whole(payload, topics.CLOCK))]
+            return self.ask(heard.address, heard.now)
+        return [Report(edge.speaker, _whole(heard.payload, topics.DEPTH), _whole(heard.payload, topics.CLOCK))]
 
-    def _measured(self, address: Address, topic: Topic, payload: Payload, message: Message, now: datetime) -> list[Act]:
-        edge = self._speaking(address, payload)
-        declared = edge.devices.get(topic.device) if edge else None
+    def _measured(self, heard: Heard) -> list[Act]:
+        edge = self._speaking(heard)
+        declared = edge.devices.get(heard.device) if edge else None
         if edge is None or declared is None:
-            return self.ask(address, now)
-        return [reading.frame(edge.speaker, declared, payload, message, now)]
+            return self.ask(heard.address, heard.now)
+        return [reading.frame(edge.speaker, declared, heard.payload, heard.message, heard.now)]
 
-    def _speaking(self, address: Address, payload: Payload) -> Edge | None:
+    def _speaking(self, heard: Heard) -> Edge | None:
         """Give the edge whose next message this is; None after a gap, which makes every candidate start anew."""
+        payload = heard.payload
         if payload.seq is None:
             raise MalformedPayloadError("the message has no sequence number")
-        edges = self._edges.get(address, {})
+        edges = self._edges.get(heard.address, {})
         spool = _spool(payload)
         candidates = list(edges.values()) if spool is None else [edges[spool]] if spool in edges else []
         fitting = [edge for edge in candidates if edge.expected == payload.seq]
@@ -157,21 +183,6 @@ class Sessions:
         for edge in candidates:
             edge.expected = None
         return None
-
-
-_Take = Callable[[Sessions, Address, Topic, Payload, Message, datetime], list[Act]]
-_TAKE: Mapping[Verb, _Take] = MappingProxyType(
-    {
-        Verb.NBIRTH: Sessions._gateway_born,  # noqa: SLF001  # the table of its own verbs
-        Verb.NDEATH: Sessions._gateway_died,  # noqa: SLF001
-        Verb.DBIRTH: Sessions._device_born,  # noqa: SLF001
-        Verb.DDEATH: Sessions._device_died,  # noqa: SLF001
-        Verb.NDATA: Sessions._reported,  # noqa: SLF001
-        Verb.DDATA: Sessions._measured,  # noqa: SLF001
-        Verb.NCMD: lambda *_: [],
-        Verb.DCMD: lambda *_: [],
-    }
-)
 
 
 def _decoded(message: Message) -> Payload:

@@ -34,5 +34,14 @@ SELECT plantroom.ensure_week(%(week)s::date);
 -- name: drop_quarantine
 DELETE FROM quarantine WHERE id <= (SELECT max(id) FROM quarantine) - %(most)s::bigint;
 
+-- Our own edges report every 10 s; an edge of another maker may be silent for as long as nothing changes.
+-- name: miss_gateways
+UPDATE gateways SET online = false WHERE online AND spool <> '' AND seen_at < %(silent_since)s
+RETURNING id, organisation_id;
+
+-- name: announce_gateway
+SELECT pg_notify('plantroom_live', json_build_object('kind', 'gateway', 'id', %(id)s::text,
+                                                     'organisation', %(organisation)s::text)::text);
+
 -- name: try_hold
 SELECT pg_try_advisory_lock(hashtext('plantroom.jobs'));

@@ -9,3 +9,11 @@ class Organisation:
     """One organisation of this hub."""
 
     id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A gateway that has fallen silent without a goodbye."""
+
+    id: UUID
+    organisation_id: UUID

@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from hub.access import service as access
 from hub.alarms.judgement import tick
 from hub.alarms.withdrawal import withdraw
 from hub.audit import service as audit
 from hub.jobs import rollups
-from hub.jobs.rows import Organisation
+from hub.jobs.rows import Missed, Organisation
 from hub.store.database import Actor, Database, Role, Transaction
 from hub.store.sql import queries
 from hub.work.dispatch import dispatch_for
@@ -19,6 +19,7 @@ from rules.detect.book import RuleBook
 SQL = queries(__package__)
 ACTOR = Actor("plantroom/jobs")
 QUARANTINE_ROWS_MAX = 100_000
+GATEWAY_SILENCE = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Work:
             Job("the audit chain", 2, self.seal),
             Job("rollups of past hours", 5, self.roll_up_past),
             Job("rollups of the running hour", 60, self.roll_up),
+            Job("silent gateways", 30, self.miss_gateways),
             Job("expired sessions", 600, self.drop_sessions),
             Job("old quarantine", 600, self.drop_quarantine),
             Job("withdrawn alarm rules", 3600, self.withdraw),
@@ -77,6 +79,15 @@ class Work:
     async def roll_up(self, _now: datetime) -> None:
         """Make all rollups; the running hour changes all the time, so this is the rarer one."""
         await rollups.rebuild(self.database)
+
+    async def miss_gateways(self, now: datetime) -> None:
+        """Show gateways as off that died while nobody listened, so that no death was heard."""
+        silent_since = now - GATEWAY_SILENCE
+        if self.heard_since(now) > silent_since:
+            return
+        async with self.database.transaction(None, ACTOR, Role.INGEST) as tx:
+            for missed in await tx.all(Missed, SQL["miss_gateways"], {"silent_since": silent_since}):
+                await tx.run(SQL["announce_gateway"], {"id": missed.id, "organisation": missed.organisation_id})
 
     async def drop_sessions(self, now: datetime) -> None:
         """Remove sessions that are over."""

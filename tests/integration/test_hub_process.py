@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import queue
+import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from deploy.broker import Broker
 from hub.main import HubSettings, run
 from rules.wire import topics
-from rules.wire.sparkplug import decode
+from rules.wire.sparkplug import Metric, decode
 from tests.builders import Park
 from tests.builders_wire import PretendEdge
 
@@ -169,3 +170,25 @@ async def test_the_jobs_of_the_hub_seal_the_audit_chain_and_roll_up(park: Park, 
     assert rows(park, "SELECT n, good_n, sum, min, max, first, last FROM hourly") == [(4, 4, 60, 0, 30, 0, 30)]
     assert rows(park, "SELECT count(*) FROM audit_entries WHERE hash IS NULL") == [(0,)]
     assert len(rows(park, "SELECT 1 FROM pg_inherits WHERE inhparent = 'samples'::regclass")) >= 3
+
+
+async def test_poison_on_the_wire_is_quarantined_with_a_sentence_and_the_rest_goes_on(
+    park: Park, broker: Broker, wire: Wire
+) -> None:
+    edge, began = PretendEdge(), now()
+    topic = f"spBv1.0/RIVERSIDE/DDATA/GW-1/{MAIN}"
+    year_2099 = edge.aliases[MAIN, "power"]
+    async with running(park, broker, wire):
+        wire.send(*edge.births())
+        wire.client.publish(topic, random.Random(1).randbytes(300), qos=1)
+        wire.client.publish(topic, bytes(1_000_000), qos=1)
+        wire.send(
+            edge.data(MAIN, [("energy", began, 1.0)], extra=[Metric(alias=4711, at=began, value=1.0)]),
+            edge.data(MAIN, [], extra=[Metric(alias=year_2099, at=datetime(2099, 1, 1, tzinfo=UTC), value=1.0)]),
+            edge.data(MAIN, [("energy", began + timedelta(seconds=1), 2.0)]),
+        )
+        await wire.committed(3)
+    assert energies(park) == [1.0, 2.0]
+    said = [reason for (reason,) in rows(park, "SELECT reason FROM quarantine ORDER BY id")]
+    for reason, words in zip(said, ("not a Sparkplug B payload", "1000000 bytes", "alias 4711", "2099"), strict=True):
+        assert words in reason

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -78,3 +78,17 @@ async def test_only_the_newest_of_the_quarantine_is_kept(
     await Work(database, RuleBook(()), lambda now: now).drop_quarantine(clock())
     with psycopg.connect(park.dsns.owner) as connection:
         assert connection.execute("SELECT topic FROM quarantine ORDER BY id").fetchall() == [("7",), ("8",), ("9",)]
+
+
+async def test_a_gateway_that_died_unheard_is_shown_as_off_but_not_when_nobody_listened(
+    database: Database, park: Park
+) -> None:
+    now = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    with psycopg.connect(park.dsns.owner) as connection:
+        connection.execute("UPDATE gateways SET online = true, spool = 'a', seen_at = %s", [now - timedelta(minutes=3)])
+    shown = []
+    for heard_since in (now - timedelta(minutes=1), now - timedelta(minutes=5)):
+        await Work(database, RuleBook(()), lambda _now, since=heard_since: since).miss_gateways(now)
+        with psycopg.connect(park.dsns.owner) as connection:
+            shown += connection.execute("SELECT online FROM gateways").fetchall()
+    assert shown == [(True,), (False,)]
