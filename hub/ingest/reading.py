@@ -10,6 +10,9 @@ from rules.wire import topics
 from rules.wire.sparkplug import Metric, Payload, Value
 
 AHEAD_MAX = timedelta(minutes=10)
+# Our own edge keeps its time when somebody sets the computer's clock back, and sends everything once: what it says may
+# be hours ahead of a hub on the same computer, and to refuse it would be to lose it.
+AHEAD_OF_SPOOL_MAX = timedelta(hours=25)
 BEHIND_MAX = timedelta(days=6 * 366)
 FAULTS_SAID_MAX = 5
 NUMBER_MAX = 2**63 - 1
@@ -22,7 +25,8 @@ def frame(speaker: Speaker, birth: Birth, payload: Payload, message: Message, no
     number: int | None = None
     samples: list[Sample] = []
     faults: list[tuple[Fault, str]] = []
-    latest_at, earliest_at = now + AHEAD_MAX, now - BEHIND_MAX
+    ahead = AHEAD_OF_SPOOL_MAX if speaker.spool else AHEAD_MAX
+    latest_at, earliest_at = now + ahead, now - BEHIND_MAX
     names, specs = birth.names, birth.specs
     for metric in payload.metrics:
         name = metric.name or names.get(metric.alias if metric.alias is not None else -1)
@@ -33,7 +37,7 @@ def frame(speaker: Speaker, birth: Birth, payload: Payload, message: Message, no
         elif name in specs:
             at = metric.at or payload.at
             if at is None or not earliest_at <= at <= latest_at:
-                faults.append((Fault.TIME, _time_sentence(birth.device, name, at, now)))
+                faults.append((Fault.TIME, _time_sentence(f"{birth.device}.{name}", at, now, ahead)))
             elif isinstance(metric.value, str):
                 faults.append((Fault.VALUE, f"{birth.device}.{name} has the text {metric.value[:20]!r} for a value."))
             else:
@@ -63,8 +67,8 @@ def _number(value: Value) -> int | None:
     return value if isinstance(value, int) and 0 < value <= NUMBER_MAX else None
 
 
-def _time_sentence(device: str, name: str, at: datetime | None, now: datetime) -> str:
+def _time_sentence(point: str, at: datetime | None, now: datetime, ahead: timedelta) -> str:
     if at is None:
-        return f"{device}.{name} has no time."
-    side = f"more than {AHEAD_MAX.seconds // 60} min ahead of" if at > now else "more than 6 years behind"
-    return f"{device}.{name} says {at:%Y-%m-%d %H:%M:%S} UTC, {side} the hub's clock; check the clock of the gateway."
+        return f"{point} has no time."
+    side = f"more than {ahead // timedelta(minutes=1)} min ahead of" if at > now else "more than 6 years behind"
+    return f"{point} says {at:%Y-%m-%d %H:%M:%S} UTC, {side} the hub's clock; check the clock of the gateway."

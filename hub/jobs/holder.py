@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from psycopg import AsyncConnection, Error
@@ -18,6 +19,7 @@ SQL = queries(__package__)
 TRY_EVERY_S = 2.0
 CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 5.0
+STEP_BACK = timedelta(seconds=1)
 
 log = logging.getLogger(__name__)
 
@@ -73,9 +75,12 @@ class Holder:
         log.info("this hub does the jobs")
         try:
             while True:
+                wall, at_s = datetime.now(UTC), time.monotonic()
                 async with asyncio.timeout(ANSWER_TIMEOUT_S):
                     await connection.execute(b"SELECT 1")
                 await asyncio.sleep(TRY_EVERY_S)
+                if datetime.now(UTC) < wall + timedelta(seconds=time.monotonic() - at_s) - STEP_BACK:
+                    hurry(scheduler)
         finally:
             self.holds = False
             scheduler.shutdown(wait=False)
@@ -84,3 +89,10 @@ class Holder:
     async def _do(self, job: Job) -> None:
         with suppress(asyncio.CancelledError):  # only the end of this hub's turn cancels a job
             await self._streaks[job.name].attempt(job.work(self._clock()))
+
+
+def hurry(scheduler: AsyncIOScheduler) -> None:
+    """Do every job now: the computer's clock was set back, and the scheduler would wait for it to catch up."""
+    log.warning("the computer's clock was set back; the jobs go on at once")
+    for job in scheduler.get_jobs():
+        job.modify(next_run_time=datetime.now(UTC))

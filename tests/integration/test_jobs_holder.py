@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from hub.jobs import holder
 from hub.jobs.holder import Holder
@@ -92,3 +93,17 @@ async def test_a_gateway_that_died_unheard_is_shown_as_off_but_not_when_nobody_l
         with psycopg.connect(park.dsns.owner) as connection:
             shown += connection.execute("SELECT online FROM gateways").fetchall()
     assert shown == [(True,), (False,)]
+
+
+async def test_jobs_go_on_when_the_clock_is_set_back() -> None:
+    scheduler, done = AsyncIOScheduler(timezone=UTC), asyncio.Event()
+
+    async def work() -> None:
+        done.set()
+
+    an_hour_from_now = datetime.now(UTC) + timedelta(hours=1)
+    scheduler.add_job(work, "interval", seconds=1, next_run_time=an_hour_from_now)
+    scheduler.start()
+    holder.hurry(scheduler)
+    await asyncio.wait_for(done.wait(), 5)
+    scheduler.shutdown(wait=False)

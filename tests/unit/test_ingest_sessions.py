@@ -110,7 +110,7 @@ def test_commands_are_left_alone_and_strange_topics_and_texts_are_rejected(
 @pytest.mark.parametrize(
     ("at", "said"),
     [
-        (NOW + reading.AHEAD_MAX + timedelta(seconds=1), "ahead of"),
+        (NOW + reading.AHEAD_OF_SPOOL_MAX + timedelta(seconds=1), "ahead of"),
         (NOW - reading.BEHIND_MAX - timedelta(seconds=1), "behind"),
         (None, "no time"),
     ],
@@ -153,3 +153,14 @@ def test_a_birth_says_what_a_point_is(sessions: Sessions, edge: PretendEdge) -> 
         "counter", "kWh", Decimal("0.01"), Decimal("1000000.00"),
     )  # fmt: skip
     assert topics.NUMBER not in born.birth.specs
+
+
+@pytest.mark.parametrize(("spool", "stored"), [("spool-one", 1), ("", 0)])
+def test_an_own_edge_may_be_ahead_of_a_clock_that_was_set_back_by_an_hour(
+    sessions: Sessions, spool: str, stored: int
+) -> None:
+    edge = PretendEdge(spool=spool)
+    take(sessions, *edge.births())
+    [frame] = take(sessions, edge.data(MAIN, [("energy", NOW + timedelta(hours=1), 1.0)]))
+    assert isinstance(frame, Frame)
+    assert len(frame.samples) == stored
