@@ -4,8 +4,8 @@ import logging
 import sys
 from typing import Annotated
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from deploy.commands import audit, demo, doctor, edge, hub, readings, sim, user, web
 
@@ -27,6 +27,7 @@ app.command("doctor")(doctor.doctor)
 app.command("readings")(readings.readings)
 
 _EXIT_FAILED = 1
+_EXIT_MISUSED = 2
 _EXIT_INTERRUPTED = 130
 
 
@@ -48,17 +49,31 @@ def main() -> None:
     """Run the command line; the supervisor of all commands, hence the one broad except."""
     try:
         code = app(standalone_mode=False)
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         sys.exit(_EXIT_INTERRUPTED)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+    except TyperException as error:  # without words where the help has been printed instead
+        if said := error.format_message():
+            _say(f"{said.rstrip('.')}; see 'plantroom --help'")
+        sys.exit(_EXIT_MISUSED)
     except Exception as error:
         if "--debug" in sys.argv:
             raise
-        said = " ".join(str(error).split()) or "no reason was given"
-        print(f"plantroom: {said if said[-1] in '.!?' else said + '.'}", file=sys.stderr)
-        if type(error).__module__ == "builtins":  # not one of our named refusals: a bug or the operating system
-            print(f"({type(error).__name__}; run again as 'plantroom --debug ...' to see where.)", file=sys.stderr)
+        for sentence in sentences(error):
+            _say(sentence)
         sys.exit(_EXIT_FAILED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def sentences(error: Exception) -> list[str]:
+    """Give what a failure says to a user: every problem of a file, the system's words, or where to look for a bug."""
+    if isinstance(error, OSError) and error.strerror:
+        return [f"{error.filename}: {error.strerror.lower()}" if error.filename else error.strerror]
+    said = [str(problem) for problem in getattr(error, "problems", ())] or [str(error) or "no reason was given"]
+    if type(error).__module__ == "builtins":  # not one of our named refusals: a bug
+        return [f"{said[0].rstrip('.')} ({type(error).__name__}; run again as 'plantroom --debug ...' to see where)"]
+    return said
+
+
+def _say(sentence: str) -> None:
+    said = " ".join(sentence.split())
+    print(f"plantroom: {said if said[-1] in '.!?' else said + '.'}", file=sys.stderr)

@@ -85,16 +85,9 @@ def load(path: Path, gateway: str | None = None) -> EdgeConfig:
 
 def load_all(path: Path) -> tuple[EdgeConfig, ...]:
     """Read the site file for every gateway in it; raises InvalidConfigError with all problems."""
-    try:
-        file = site.parse(_toml(path))
-    except site.InvalidSiteError as error:
-        raise InvalidConfigError([f"{path}: {problem}" for problem in error.problems]) from None
-    problems: list[str] = []
-    devices = {device.code: _device(device, problems) for device in file.device}
+    file, devices = read(path)
     if not file.gateway:
-        problems.append("the file has no gateway; add a [[gateway]] with its code.")
-    if problems:
-        raise InvalidConfigError([f"{path}: {problem}" for problem in problems])
+        raise InvalidConfigError([f"{path}: the file has no gateway; add a [[gateway]] with its code."])
     return tuple(
         EdgeConfig(
             site=file.site.code,
@@ -112,6 +105,19 @@ def load_all(path: Path) -> tuple[EdgeConfig, ...]:
     )
 
 
+def read(path: Path) -> tuple[site.SiteFile, dict[str, PolledDevice]]:
+    """Read the site file, and its devices by code; raises InvalidConfigError with all problems."""
+    try:
+        file = site.parse(_toml(path))
+    except site.InvalidSiteError as error:
+        raise InvalidConfigError([f"{path}: {problem}" for problem in error.problems]) from None
+    problems: list[str] = []
+    devices = {device.code: polled for device in file.device if (polled := _device(device, problems))}
+    if problems:
+        raise InvalidConfigError([f"{path}: {problem}" for problem in problems])
+    return file, devices
+
+
 def _toml(path: Path) -> dict[str, object]:
     try:
         if path.stat().st_size > SITE_FILE_BYTES_MAX:
@@ -127,14 +133,14 @@ def _toml(path: Path) -> dict[str, object]:
         raise InvalidConfigError([f"{path} is not valid TOML: {str(error).rstrip('.')}."]) from None
 
 
-def _line(line: site.Line, devices: Iterable[PolledDevice | None]) -> PolledLine:
+def _line(line: site.Line, devices: Iterable[PolledDevice]) -> PolledLine:
     return PolledLine(
         code=line.code,
         host=line.host,
         port=line.port,
         poll_s=line.poll_s,
         timeout_s=line.timeout_s,
-        devices=tuple(device for device in devices if device is not None),
+        devices=tuple(devices),
     )
 
 

@@ -32,7 +32,7 @@ def readings(
 ) -> None:
     """Print stored readings.  Example: plantroom readings --point EM-A-101.energy --from 2026-11-01 --to 2026-11-02."""
     settings = read_settings(data=data)
-    period = Period(_time(start), _time(end))
+    period = _period(start, end)
     with opened_database(settings) as dsn:
         rows = asyncio.run(_rows(prepare(settings, dsn), organisation, dsn, point, period))
     typer.echo((json_text if form == "json" else csv_text)(rows), nl=form == "json")
@@ -46,6 +46,13 @@ async def _rows(hub: str, organisation: str, dsn: str, point: str, period: Perio
             return await stored.exported(tx, point, period)
     finally:
         await database.close()
+
+
+def _period(start: str, end: str) -> Period:
+    first, past = _time(start), _time(end)
+    if past < first:
+        raise TimeError(f"--to {end} lies before --from {start}; give the earlier time first.")
+    return Period(first, past)
 
 
 def _time(text: str) -> datetime:

@@ -9,6 +9,7 @@ from rich.progress import Progress
 
 from deploy import foreground
 from deploy.commands.options import SitePath, read_site
+from deploy.settings import MAX_PORT
 from simulators import site_run
 from simulators.history import write_history
 from simulators.world import World
@@ -24,7 +25,9 @@ def run(
     site: SitePath,
     faults: Annotated[Path | None, typer.Option(help="TOML file of faults and when they start.")] = None,
     seed: Seed = 1,
-    control_port: Annotated[int, typer.Option(help="Loopback port that takes faults while it runs.")] = CONTROL_PORT,
+    control_port: Annotated[
+        int, typer.Option(min=1, max=MAX_PORT, help="Loopback port that takes faults while it runs.")
+    ] = CONTROL_PORT,
     truth: Annotated[Path | None, typer.Option(help="Log here every counter that a device tells.")] = None,
 ) -> None:
     """Serve the site's devices until stopped.  Example: plantroom sim run deploy/sites/riverside.toml --seed 7."""

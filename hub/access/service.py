@@ -11,6 +11,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from psycopg.errors import CheckViolation, UniqueViolation
 
+from hub.access.rights import RIGHTS
 from hub.access.rows import Account, SignedIn, User, Visitor
 from hub.audit import service as audit
 from hub.errors import ConflictError, ForbiddenError, InvalidError
@@ -131,6 +132,10 @@ async def add_user(
     zones: Sequence[str] = (),
 ) -> UUID:
     """Add a user to the transaction's organisation; raises ConflictError or InvalidError."""
+    if role not in RIGHTS:
+        raise InvalidError(f"'{role}' is not a role; choose one of {', '.join(RIGHTS)}.")
+    if (role == "tenant") != (tenant_id is not None):
+        raise InvalidError("A user with the role tenant, and no other, belongs to a tenant; name the tenant or not.")
     password_hash = await asyncio.to_thread(hash_password, password)
     values = {"login": login.lower(), "name": name, "role": role, "tenant_id": tenant_id, "language": language,
               "password_hash": password_hash, "skills": list(skills), "zones": list(zones)}  # fmt: skip
@@ -140,7 +145,7 @@ async def add_user(
         raise ConflictError(f"There is already a user '{login}'; choose another name.") from error
     except CheckViolation as error:
         raise InvalidError(
-            f"User '{login}' cannot be added: login, role, language or tenant is not allowed."
+            f"User '{login}' cannot be added: a login has 2 to 64 characters, a name 1 to 120, a language is zh or en."
         ) from error
     await audit.record(tx, "added", "user", user_id, {"login": login, "role": role})
     return user_id

@@ -17,6 +17,9 @@ Code = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^
 Name = Annotated[str, StringConstraints(min_length=1, max_length=120)]
 
 
+SHOWN_CHARACTERS_MAX = 80  # of what stands in the file, in a sentence about it
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -219,7 +222,11 @@ def _sentence(error: Mapping[str, Any], data: Any) -> str:
     if said:
         return f"{where} {said}."
     message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{where}: {message[0].lower()}{message[1:]}, but the file has {error['input']!r}."
+    return f"{where}: {message[0].lower()}{message[1:]}, but the file has {_short(repr(error['input']))}."
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS_MAX else f"{text[:SHOWN_CHARACTERS_MAX]} ..."
 
 
 def _duplicates(site: SiteFile) -> Iterable[str]:

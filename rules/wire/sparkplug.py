@@ -144,12 +144,12 @@ def _read(metric: Any) -> Metric:
     slot = metric.WhichOneof("value")
     value: Value = None
     if slot is not None and not metric.is_null:
-        value = getattr(metric, slot)
+        value = _text(getattr(metric, slot))
         if datatype in _SIGNED_BITS and isinstance(value, int):
             value = _signed(value, _SIGNED_BITS[datatype])
     quality, properties = _properties(metric)
     return Metric(
-        name=metric.name,
+        name=str(_text(metric.name)),
         alias=metric.alias if metric.HasField("alias") else None,
         at=_time(metric.timestamp) if metric.HasField("timestamp") else None,
         value=value,
@@ -158,6 +158,13 @@ def _read(metric: Any) -> Metric:
         quality=quality,
         properties=properties,
     )
+
+
+def _text(value: Any) -> Any:
+    """Give ``value``; protobuf leaves a text that is not UTF-8 as bytes."""
+    if isinstance(value, bytes):
+        raise MalformedPayloadError("a text in the payload is not UTF-8")
+    return value
 
 
 def _signed(value: int, bits: int) -> int:
@@ -179,5 +186,5 @@ def _properties(metric: Any) -> tuple[Quality, dict[str, str]]:
                 code = _signed(held.int_value, 32)
                 quality = _KNOWN_QUALITIES.get(code, Quality.BAD)
             elif held.HasField("string_value"):
-                properties[key] = held.string_value
+                properties[str(_text(key))] = str(_text(held.string_value))
     return quality, properties

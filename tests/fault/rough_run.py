@@ -5,7 +5,7 @@ import os
 import random
 import signal
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -139,7 +139,8 @@ async def treat(running: Running, supervisor: Supervisor, link: Link, planned: S
 def _kill(supervisor: Supervisor, name: str, diary: Diary) -> None:
     if name == "edge":
         diary.edge_killed_at.append(datetime.now(UTC))
-    os.kill(supervisor.pids[name], signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it may still be down from the last time
+        os.kill(supervisor.pids[name], signal.SIGKILL)
     diary.kills[name] = diary.kills.get(name, 0) + 1
 
 
