@@ -1,0 +1,41 @@
+"""``python -m tests.bench [NAME ...] [--json FILE]``: each figure beside its limit; exit 1 when a bar breaks."""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.bench import start, walk
+from tests.bench.row import Row
+
+BENCHES = {"start": start.measure, "walk": walk.measure}
+
+
+def main() -> int:
+    words = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    words.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}; all when none is named")
+    words.add_argument("--json", type=Path)
+    asked = words.parse_args()
+    unknown = set(asked.names) - set(BENCHES)
+    if unknown:
+        words.error(f"no bench is called {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
+    rows = [row for name in asked.names or BENCHES for row in _measured(name)]
+    for row in rows:
+        sys.stdout.write(
+            f"{'holds' if row.holds else 'FAILS':<6} {row.name}: {row.ours:g} {row.unit} (bar {row.bar})\n"
+        )
+    if asked.json:
+        asked.json.write_text(json.dumps([row.as_json() for row in rows], indent=1) + "\n", "utf-8")
+    return 0 if all(row.holds for row in rows) else 1
+
+
+def _measured(name: str) -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="plantroom-bench-") as folder:
+        Path(folder).chmod(0o711)  # as root the database runs as somebody else
+        return asyncio.run(BENCHES[name](Path(folder)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
