@@ -196,8 +196,13 @@ def _rows(batch: _Batch) -> tuple[list[Row], About]:
             batch.made.rejected.append((line.organisation_id, _stranger(line, frame.birth.device, frame)))
             continue
         device = batch.directory.devices[line.id, frame.birth.device]
+        strange = {sample.measure for sample in frame.samples} - points.keys()
+        if strange:
+            batch.made.rejected.append((line.organisation_id, _taken(line, frame, sorted(strange))))
         for measure, at, value, quality, historical in frame.samples:
-            point = points[measure]
+            point = points.get(measure)
+            if point is None:
+                continue
             if point not in about:
                 about[point] = (device, measure)
             rows.append((point, micros(at), float("nan") if value is None else value, quality, not historical))
@@ -234,6 +239,15 @@ def _stranger(line: Line, device: str, frame: Frame | None = None) -> Rejected:
     )
     topic = frame.topic if frame else f"{line.site}/{line.gateway}/{device}"
     return Rejected(line.address, topic, Fault.UNKNOWN_DEVICE, sentence, b"")
+
+
+def _taken(line: Line, frame: Frame, measures: list[str]) -> Rejected:
+    device = frame.birth.device
+    sentence = (
+        f"The point '{device}.{measures[0]}' of device '{device}' has the code of a point of another device; "
+        "rename one of the two devices."
+    )
+    return Rejected(line.address, frame.topic, Fault.VALUE, sentence, frame.head)
 
 
 def _clean(text: str, most: int) -> str:

@@ -27,12 +27,13 @@ UPDATE devices SET online = %(online)s, online_changed_at = %(now)s
 WHERE gateway_id = %(gateway)s AND code = %(code)s AND online <> %(online)s;
 
 -- A point that the edge no longer describes (it only still has readings of it) keeps what it was.
+-- A code that another device's point has (device 'A.B' with 'c', device 'A' with 'B.c') stays with its first owner.
 -- name: put_point
 INSERT INTO points (organisation_id, site_id, device_id, code, measure, kind, unit, resolution, modulus)
 VALUES (%(organisation)s, %(site)s, %(device)s, %(code)s, %(measure)s, %(kind)s, %(unit)s, %(resolution)s, %(modulus)s)
 ON CONFLICT (organisation_id, code) DO UPDATE SET kind = excluded.kind, unit = excluded.unit,
     resolution = excluded.resolution, modulus = excluded.modulus
-WHERE %(declared)s AND (points.kind, points.unit, points.resolution, points.modulus)
+WHERE %(declared)s AND points.device_id = excluded.device_id AND (points.kind, points.unit, points.resolution, points.modulus)
     IS DISTINCT FROM (excluded.kind, excluded.unit, excluded.resolution, excluded.modulus);
 
 -- name: points

@@ -9,7 +9,7 @@ from hub.alarms.rows import Alarm, Turned
 from hub.store.database import SYSTEM, Transaction
 from hub.store.sql import queries
 from hub.work.rows import Link, Order, Place, Technician
-from hub.work.transition import Step, fetch, hold, take, tell
+from hub.work.transition import Note, Step, fetch, hold, take, tell
 from rules.detect.alarm import Turn
 from rules.detect.book import RuleBook
 from rules.detect.rule import Hands, Rule
@@ -57,12 +57,12 @@ async def send(tx: Transaction, order: Order, now: datetime, without: Collection
         await tx.run(SQL["explain"], why)
         return await fetch(tx, order.id)
     chosen = next(person.id for person in people if person.login == choice.login)
-    return await assign(tx, order, chosen, now, choice.why_zh, choice.why_en)
+    return await assign(tx, order, chosen, now, Note(choice.why_zh, choice.why_en))
 
 
-async def assign(tx: Transaction, order: Order, assignee_id: UUID, now: datetime, why_zh: str, why_en: str) -> Order:
+async def assign(tx: Transaction, order: Order, assignee_id: UUID, now: datetime, why: Note) -> Order:
     """Give a held order to a technician in the name of the program."""
-    step = Step(Verb.ASSIGN, now, why_en, assignee_id=assignee_id, why_zh=why_zh, why_en=why_en)
+    step = Step(Verb.ASSIGN, now, why, assignee_id=assignee_id, why=why)
     return await _as_program(tx, order, step)
 
 
@@ -76,8 +76,10 @@ async def send_back(tx: Transaction, order: Order, now: datetime) -> Order:
         order,
         order.assignee_id,
         now,
-        f"重新打开第 {order.reopened_count} 次,由原技术员继续处理。",
-        f"Reopened, time no. {order.reopened_count}: the same technician goes on with it.",
+        Note(
+            f"重新打开第 {order.reopened_count} 次,由原技工继续处理。",
+            f"Reopened, time no. {order.reopened_count}: the same technician goes on with it.",
+        ),
     )
 
 
@@ -107,5 +109,5 @@ async def _open(tx: Transaction, alarm: Alarm, rule: Rule, hands: Hands, now: da
     }
     order_id: UUID = await tx.value(SQL["open"], values)
     await tx.run(SQL["link"], {"order": order_id, "alarm": alarm.id})
-    await tell(tx, order_id, Step(Verb.REQUEST, now, alarm.name_en), "", Status.REQUESTED)
+    await tell(tx, order_id, Step(Verb.REQUEST, now, Note(alarm.name_zh, alarm.name_en)), "", Status.REQUESTED)
     return order_id

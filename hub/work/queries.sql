@@ -25,7 +25,7 @@ SELECT id FROM work_orders WHERE organisation_id = plantroom.organisation() AND 
 SELECT id FROM work_orders WHERE id = %(id)s FOR UPDATE;
 
 -- name: history
-SELECT at, actor, verb, from_state, to_state, note FROM work_order_events WHERE order_id = %(id)s ORDER BY id;
+SELECT at, actor, verb, from_state, to_state, note_zh, note_en FROM work_order_events WHERE order_id = %(id)s ORDER BY id;
 
 -- name: links
 SELECT l.alarm_id, l.order_id, w.number, w.state FROM work_order_alarms l JOIN work_orders w ON w.id = l.order_id
@@ -82,9 +82,10 @@ WHERE id = %(id)s;
 UPDATE work_orders SET assigned_because_zh = %(why_zh)s, assigned_because_en = %(why_en)s WHERE id = %(id)s;
 
 -- name: write_history
-INSERT INTO work_order_events (organisation_id, order_id, submission_id, at, actor, verb, from_state, to_state, note)
+INSERT INTO work_order_events (organisation_id, order_id, submission_id, at, actor, verb, from_state, to_state,
+                               note_zh, note_en)
 VALUES (plantroom.organisation(), %(id)s, %(submission)s, %(now)s, %(actor)s, %(verb)s, %(from_state)s, %(to_state)s,
-        %(note)s);
+        %(note_zh)s, %(note_en)s);
 
 -- name: submission
 SELECT order_id, actor FROM work_order_events
@@ -92,7 +93,7 @@ WHERE organisation_id = plantroom.organisation() AND submission_id = %(submissio
 
 -- name: reported
 SELECT w.id, w.done_at, w.rule, max(a.rule_version) AS rule_version, bool_or(a.cleared_at IS NULL) AS standing,
-       max(s.since) FILTER (WHERE s.phase = 'clearing') AS clearing_since, max(a.cleared_at) AS cleared_at
+       max(s.since) FILTER (WHERE s.phase = 'clearing') AS clearing_since
 FROM work_orders w
 JOIN work_order_alarms l ON l.order_id = w.id
 JOIN alarms a ON a.id = l.alarm_id

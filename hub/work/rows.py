@@ -63,7 +63,8 @@ class Entry:
     verb: str
     from_state: str
     to_state: str
-    note: str
+    note_zh: str
+    note_en: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,4 +127,3 @@ class Reported:
     rule_version: int
     standing: bool
     clearing_since: datetime | None
-    cleared_at: datetime | None

@@ -10,7 +10,7 @@ from hub.store.database import Transaction
 from hub.store.sql import queries
 from hub.work.dispatch import send, send_back
 from hub.work.rows import Entry, Link, Login, Order, Submission, Technician
-from hub.work.transition import Step, fetch, hold, part_of, take
+from hub.work.transition import Note, Step, by_person, fetch, hold, part_of, take
 from rules.work.order import Verb, possible
 
 SQL = queries(__package__)
@@ -96,7 +96,7 @@ async def act(
     order = await hold(tx, order_id)
     if await _taken_before(tx, order_id, submission_id):
         return order
-    step = Step(_verb(verb), now, _note(note), submission_id)
+    step = Step(_verb(verb), now, by_person(_note(note)), submission_id)
     if step.verb is Verb.ASSIGN:
         return await take(tx, order, await _to_person(tx, step, assignee_id))
     moved = await take(tx, order, step)
@@ -135,7 +135,7 @@ async def _to_person(tx: Transaction, step: Step, assignee_id: UUID | None) -> S
         raise InvalidError("Choose an active technician to whom the work order goes.")
     by = tx.actor.name
     return Step(
-        step.verb, step.now, step.note, step.submission_id, assignee_id, f"由 {by} 指派。", f"Assigned by {by}."
+        step.verb, step.now, step.note, step.submission_id, assignee_id, Note(f"由 {by} 指派。", f"Assigned by {by}.")
     )
 
 

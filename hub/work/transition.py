@@ -20,16 +20,28 @@ _NEW_LEG = {Verb.ASSIGN, Verb.RETURN, Verb.REOPEN}  # the clock of the order sta
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What is written beside a step: a program says it in both languages, a person in his own."""
+
+    zh: str = ""
+    en: str = ""
+
+
+def by_person(text: str) -> Note:
+    """Give the note of somebody who wrote it himself."""
+    return Note(text, text)
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """What is done to an order, by whom it is known (``submission_id``), and for whom it is from now on."""
 
     verb: Verb
     now: datetime
-    note: str = ""
+    note: Note = Note()
     submission_id: UUID | None = None
     assignee_id: UUID | None = None
-    why_zh: str = ""
-    why_en: str = ""
+    why: Note = Note()
 
 
 def part_of(actor: Actor, order: Order) -> Part | None:
@@ -82,10 +94,11 @@ async def tell(tx: Transaction, order_id: UUID, step: Step, before: str, after: 
         "verb": step.verb.value,
         "from_state": before,
         "to_state": after.value,
-        "note": step.note,
+        "note_zh": step.note.zh,
+        "note_en": step.note.en,
     }
     await tx.run(SQL["write_history"], entry)
-    details = {"from": before, "to": after.value, "note": step.note}
+    details = {"from": before, "to": after.value, "note": step.note.en}
     if step.assignee_id is not None:
         details["assignee"] = str(step.assignee_id)
     await audit.record(tx, step.verb.value, "work order", order_id, details)
@@ -111,7 +124,7 @@ def _moved(order: Order, step: Step, target: Status) -> dict[str, object]:
         "state": target.value,
         "now": step.now,
         "assignee": step.assignee_id if assigns else None if returns else order.assignee_id,
-        "why_zh": step.why_zh if assigns else order.assigned_because_zh,
-        "why_en": step.why_en if assigns else order.assigned_because_en,
+        "why_zh": step.why.zh if assigns else order.assigned_because_zh,
+        "why_en": step.why.en if assigns else order.assigned_because_en,
         "reopened_count": order.reopened_count + (step.verb is Verb.REOPEN),
     }

@@ -6,13 +6,15 @@ from hub.store.database import Transaction
 from hub.store.sql import queries
 from hub.work.dispatch import send_back
 from hub.work.rows import Order, Reported
-from hub.work.transition import Step, hold, take
+from hub.work.transition import Note, Step, hold, take
 from rules.detect.book import RuleBook
 from rules.work.order import Status, Verb
 from rules.work.verification import Evidence, Verdict, judge
 
 SQL = queries(__package__)
 
+_CLEARED = Note("遥测确认:告警已消除。", "Confirmed by telemetry: the alarm has cleared.")
+_PERSISTS = Note("遥测显示故障仍然存在。", "Telemetry still shows the fault.")
 SETTLE_S = 900  # for a rule that is no longer in the book
 
 
@@ -29,7 +31,7 @@ async def verify(tx: Transaction, book: RuleBook, now: datetime) -> list[Order]:
             continue
         order = await hold(tx, report.id)
         if order.status is Status.DONE:
-            moved.append(await _settle(tx, order, verdict, report, now))
+            moved.append(await _settle(tx, order, verdict, now))
     return moved
 
 
@@ -41,9 +43,8 @@ def _verdict(book: RuleBook, report: Reported, now: datetime) -> Verdict:
     return judge(report.done_at, settle_s, off_delay_s, evidence, now)
 
 
-async def _settle(tx: Transaction, order: Order, verdict: Verdict, report: Reported, now: datetime) -> Order:
+async def _settle(tx: Transaction, order: Order, verdict: Verdict, now: datetime) -> Order:
     if verdict is Verdict.VERIFIED:
-        cleared = f"The alarm cleared at {report.cleared_at:%Y-%m-%d %H:%M:%S} UTC."
-        return await take(tx, order, Step(Verb.VERIFY, now, cleared))
-    reopened = await take(tx, order, Step(Verb.REOPEN, now, "Telemetry still shows the fault."))
+        return await take(tx, order, Step(Verb.VERIFY, now, _CLEARED))
+    reopened = await take(tx, order, Step(Verb.REOPEN, now, _PERSISTS))
     return await send_back(tx, reopened, now)

@@ -33,15 +33,15 @@ def choose(candidates: Sequence[Candidate], skill: str, zone: str, without: Coll
     near = [c for c in skilled if zone in c.zones]
     free = [c for c in near if c.login not in without]
     if not skilled:
-        return _nobody(f"没有技术员具备技能“{skill}”", f"no technician has the skill '{skill}'")
+        return _nobody(f"没有技工具备技能“{skill}”", f"no technician has the skill '{skill}'")
     if not near:
         return _nobody(
-            f"{len(skilled)} 名具备“{skill}”技能的技术员都不负责“{zone}”楼",
+            f"{len(skilled)} 名具备“{skill}”技能的技工都不负责“{zone}”楼",
             f"none of the {len(skilled)} with the skill '{skill}' serves building '{zone}'",
         )
     if not free:
         return _nobody(
-            f"负责“{zone}”楼且具备“{skill}”技能的技术员都已退回此单",
+            f"负责“{zone}”楼且具备“{skill}”技能的技工都已退回此单",
             f"everyone with the skill '{skill}' for building '{zone}' has given it back",
         )
     best = min(free, key=lambda c: (c.load, c.login))

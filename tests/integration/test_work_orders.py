@@ -92,7 +92,7 @@ async def test_the_whole_walk_from_alarm_to_verified(site):
     async with site.database.transaction(site.organisation, ENGINEER) as tx:
         entries = await audit.of_entity(tx, "work order", order.id)
         assert [e.action for e in entries[::-1]] == [row[1] for row in await site.history(order)]
-        assert "valve freed" in [e.note for e in await work.history(tx, order.id)]
+        assert "valve freed" in [e.note_zh for e in await work.history(tx, order.id)]
 
 
 async def test_a_fault_that_persists_reopens_the_order_for_the_same_technician(site):

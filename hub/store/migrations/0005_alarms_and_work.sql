@@ -109,7 +109,8 @@ CREATE TABLE work_order_events (
     verb text NOT NULL,
     from_state text NOT NULL,
     to_state text NOT NULL,
-    note text NOT NULL DEFAULT '',
+    note_zh text NOT NULL DEFAULT '', -- a person's own words stand in both
+    note_en text NOT NULL DEFAULT '',
     UNIQUE (organisation_id, submission_id)
 );
 CREATE INDEX work_order_events_order ON work_order_events (order_id);
