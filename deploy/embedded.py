@@ -5,6 +5,8 @@
 holds the servers, the others use them and leave them running.
 """
 
+import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +20,9 @@ from deploy.postgres import Postgres
 from deploy.settings import Settings
 
 CONNECT_TIMEOUT_S = 5
+WAIT_S = 1.0  # between two looks at a database that is down
+
+log = logging.getLogger(__name__)
 
 
 class UnreachableServerError(RuntimeError):
@@ -104,15 +109,38 @@ class Servers:
             check_broker(*(self._settings.broker() or ("", 0)))
 
 
+def await_database(dsn: str) -> None:
+    """Sign in once, waiting for a database that is down; raises UnreachableServerError where waiting is of no use."""
+    said = False
+    while True:
+        try:
+            psycopg.connect(dsn, connect_timeout=CONNECT_TIMEOUT_S).close()
+        except psycopg.OperationalError as error:
+            if "FATAL" in str(error) and "the database system is" not in str(error):  # it answers: a wrong password
+                raise _refused(error) from None
+            if not said:
+                log.warning("the database cannot be reached (%s); waiting until it answers", reason(error))
+                said = True
+            time.sleep(WAIT_S)
+        except psycopg.Error as error:
+            raise _refused(error) from None
+        else:
+            return
+
+
 def check_database(dsn: str) -> None:
     """Sign in once; raises UnreachableServerError with the server's reason, never with the DSN."""
     try:
         psycopg.connect(dsn, connect_timeout=CONNECT_TIMEOUT_S).close()
     except psycopg.Error as error:
-        raise UnreachableServerError(
-            f"The database of PLANTROOM_DATABASE_DSN does not let us in ({reason(error)}): start it or correct "
-            "the DSN, or clear the setting to use the embedded one."
-        ) from None
+        raise _refused(error) from None
+
+
+def _refused(error: psycopg.Error) -> UnreachableServerError:
+    return UnreachableServerError(
+        f"The database of PLANTROOM_DATABASE_DSN does not let us in ({reason(error)}): start it or correct "
+        "the DSN, or clear the setting to use the embedded one."
+    )
 
 
 def reason(error: psycopg.Error) -> str:
@@ -146,10 +174,13 @@ def check_broker(host: str, port: int) -> None:
 
 
 @contextmanager
-def database(settings: Settings) -> Iterator[str]:
-    """Give a DSN for one command: configured, of the Plantroom that runs, or of a server for this command alone."""
+def database(settings: Settings, *, patient: bool = False) -> Iterator[str]:
+    """Give a DSN for one command: configured, of the Plantroom that runs, or of a server for this command alone.
+
+    ``patient``: a configured database that is down is waited for.
+    """
     if settings.dsn():
-        check_database(settings.dsn())
+        (await_database if patient else check_database)(settings.dsn())
         yield settings.dsn()
         return
     server = Postgres(settings.data / "postgres")
@@ -165,7 +196,7 @@ def database(settings: Settings) -> Iterator[str]:
 def broker(settings: Settings) -> Iterator[BrokerAddress]:
     """Give the broker for one command: configured, of the Plantroom that runs, or started for this command alone."""
     configured = settings.broker()
-    if configured:  # the edge keeps trying while the broker is down, so it is not checked here
+    if configured:  # edge and hub keep trying while the broker is down, so it is not checked here
         yield BrokerAddress(*configured, settings.broker_username, settings.password())
         return
     server = Broker(settings.data / "broker")

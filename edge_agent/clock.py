@@ -3,10 +3,10 @@
 Time here is an anchor (wall time at one moment) plus monotonic time since then, so a stepped wall clock cannot
 put a later reading before an earlier one.  When the wall clock is ahead by more than a second the clock follows
 at once: the jump is a gap, which everybody downstream can see.  When the wall clock is behind by more than a
-second, somebody set it back: the clock runs on undisturbed, the step is reported once, and the next restart
-takes the wall clock again.  A restart finds the newest reading that the spool remembers; if the wall clock is
-still behind that, the clock starts one millisecond after it and runs on from there at the normal rate.  So
-times may be late by the step, but order and spacing of readings are always true.
+second, somebody set it back: the step is reported once and the clock runs on, a tenth slower until the wall clock
+has caught up (an hour in ten).  A restart finds the newest reading that the spool remembers; if the wall clock is
+still behind that, the clock starts one millisecond after it and goes on in the same way.  So times may be late by
+the step for a while, but the order of readings is always true.
 """
 
 import logging
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 STEP = timedelta(seconds=1)  # smaller differences are drift, which NTP steers by itself
+SLOWER = 10  # ahead of the wall clock we lose one second in so many
 _MILLISECOND = timedelta(milliseconds=1)
 
 log = logging.getLogger(__name__)
@@ -52,15 +53,19 @@ class Clock:
 
     def now(self) -> datetime:
         """Give the time, never earlier than before."""
-        elapsed = timedelta(seconds=self._monotonic_s() - self._anchored_s)
+        monotonic_s = self._monotonic_s()
+        elapsed = timedelta(seconds=monotonic_s - self._anchored_s)
         ours, wall = self._anchor + elapsed, self._wall()
         if wall - ours > STEP:
             self._report(wall - ours - self._offset)
-            self._anchor, self._anchored_s, self._offset = wall, self._monotonic_s(), timedelta(0)
-            ours = wall
+            self._offset, ours = timedelta(0), wall
         elif abs(wall - ours - self._offset) > STEP:
             self._report(wall - ours - self._offset)
             self._offset = wall - ours
+        if ours - wall > STEP:
+            made_good = min(elapsed / SLOWER, ours - wall)
+            ours, self._offset = ours - made_good, self._offset + made_good
+        self._anchor, self._anchored_s = ours, monotonic_s
         return ours.replace(microsecond=ours.microsecond // 1000 * 1000)
 
     def _report(self, step: timedelta) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from deploy import foreground
 from deploy.commands.options import Data, SitePath, read_site
-from deploy.embedded import Servers
+from deploy.embedded import broker as opened_broker
 from deploy.embedded import database as opened_database
 from deploy.logins import prepare
 from deploy.register import register
@@ -24,9 +24,8 @@ Rules = Annotated[list[Path] | None, typer.Option("--rules", help="Alarm rules t
 def run(rules: Rules = None, data: Data = None) -> None:
     """Take in readings and judge them until stopped.  Example: plantroom hub run."""
     settings = read_settings(data=data)
-    with Servers(settings) as servers:
-        dsn = prepare(settings, servers.dsn)
-        broker = servers.broker
+    with opened_database(settings, patient=True) as owner_dsn, opened_broker(settings) as broker:
+        dsn = prepare(settings, owner_dsn)
         foreground.run(
             main.run(
                 main.HubSettings(

@@ -23,6 +23,6 @@ def run(
 ) -> None:
     """Serve the screens until stopped.  Example: plantroom web run --port 8080."""
     settings = read_settings(data=data, web_host=host, web_port=port)
-    with opened_database(settings) as dsn:
+    with opened_database(settings, patient=True) as dsn:
         screens = WebSettings(dsn=prepare(settings, dsn))
         foreground.run(main.serve(screens, settings.web_host, settings.web_port))
