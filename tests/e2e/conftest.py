@@ -79,12 +79,14 @@ class Visitor:
 @pytest.fixture
 async def visitor(browser: Browser, stage: Stage) -> Visitor:
     """A desktop visitor who has not signed in."""
-    page = await browser.new_page(viewport=DESKTOP, locale="en-GB")  # type: ignore[arg-type]
+    context = await browser.new_context(viewport=DESKTOP, locale="en-GB")  # type: ignore[arg-type]
+    page = await context.new_page()
     return Visitor(page, stage.url)
 
 
 @pytest.fixture
 async def phone(browser: Browser, stage: Stage) -> Visitor:
     """A visitor with a small phone."""
-    page = await browser.new_page(viewport=PHONE, locale="en-GB", has_touch=True, is_mobile=True)  # type: ignore[arg-type]
+    context = await browser.new_context(viewport=PHONE, locale="en-GB", has_touch=True, is_mobile=True)  # type: ignore[arg-type]
+    page = await context.new_page()
     return Visitor(page, stage.url)

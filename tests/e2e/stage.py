@@ -1,17 +1,20 @@
 """A park with people, readings, alarms, orders and bills, and the pages served from it."""
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import psycopg
 
 from hub.access import service as access
+from hub.alarms import service as alarms
 from hub.alarms.definitions import load
 from hub.alarms.rows import Turned
 from hub.assets import service as assets
@@ -59,6 +62,25 @@ class Stage:
     park: Park
     database: Database
     users: dict[str, str]
+
+    async def invoices(self) -> list[str]:
+        """The numbers of all invoices."""
+        async with self.database.transaction(self.park.organisation, ADMINISTRATOR) as tx:
+            return sorted(one.number for one in await billing.invoices(tx))
+
+    async def first_invoice(self) -> str:
+        """One invoice with metered lines."""
+        return (await self.invoices())[0]
+
+    async def first_alarm(self) -> UUID:
+        """The most urgent alarm."""
+        async with self.database.transaction(self.park.organisation, ADMINISTRATOR) as tx:
+            return (await alarms.active(tx))[0].id
+
+    def announce(self, connection: psycopg.Connection[Any], kind: str) -> None:
+        """Leave a notice, as a transaction of the hub would."""
+        said = json.dumps({"kind": kind, "id": "1", "organisation": str(self.park.organisation)})
+        connection.execute("SELECT pg_notify('plantroom_live', %s)", [said])
 
 
 def month_before(now: datetime, zone: ZoneInfo) -> tuple[int, int]:

@@ -31,6 +31,7 @@ function hear(message) {
   skewMs = new Date(message.now).getTime() - heardAt;
   retryMs = RETRY_FIRST_MS;
   banner.hidden = true;
+  document.body.dataset.link = "up";
   document.body.classList.remove("lost");
   if (message.list) receive(message);
 }
@@ -55,6 +56,7 @@ function tell() {
     dateStyle: "short", timeStyle: "medium", timeZone: document.body.dataset.zone,
   }).format(new Date(heardAt + skewMs));
   banner.hidden = false;
+  document.body.dataset.link = "down";
   document.body.classList.add("lost");
 }
 

@@ -1,0 +1,174 @@
+"""Every page opens in both languages without a complaint of the browser, and can be used by everybody."""
+
+import re
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+
+from tests.e2e.conftest import DESKTOP, PHONE, Visitor
+from tests.e2e.stage import AHU, Stage
+
+pytestmark = pytest.mark.browser
+
+ADMINISTRATORS = [
+    "/", "/alarms", "/alarms?priority=critical", "/alarms/history", "/orders", "/orders?show=all", "/orders/1",
+    "/points",    "/points?q=AHU", "/points?q=nothing-like-this",
+    f"/points/{AHU}.supply_temp", "/points/EM-A-MAIN.energy?range=62d",
+    "/gateways", "/tenants", "/leases", "/leases/L-2024-001", "/invoices",
+]  # fmt: skip
+LISTS = ["/alarms", "/orders", "/points", "/gateways", "/tenants", "/leases", "/invoices"]
+
+
+async def serious(visitor: Visitor) -> list[str]:
+    found = await Axe().run(visitor.page)
+    return [
+        f"{one['id']}: {[node['target'] for node in one['nodes']][:3]}"
+        for one in found.response["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+async def speak(visitor: Visitor, language: str) -> None:
+    button = visitor.page.locator(f"button[name=language][value={language}]")
+    if await button.count():
+        async with visitor.page.expect_navigation():
+            await button.click()
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+async def test_every_console_page_opens_without_a_complaint(stage: Stage, visitor: Visitor, language: str) -> None:
+    page = await visitor.sign_in(stage.users["administrator"])
+    await speak(visitor, language)
+    invoice = await stage.first_invoice()
+    for path in [*ADMINISTRATORS, f"/alarms/{await stage.first_alarm()}", f"/invoices/{invoice}"]:
+        await visitor.open(path)
+        assert await page.get_attribute("html", "lang") == {"zh": "zh-CN", "en": "en-GB"}[language]
+        assert "Asia/Shanghai" in await page.inner_text("header")
+        assert await page.locator("h1, .paper-title").first.inner_text()
+        await page.wait_for_timeout(150)
+        assert visitor.complaints == [], path
+        assert await page.evaluate("document.documentElement.scrollWidth") <= DESKTOP["width"], path
+        if "?" not in path:
+            assert await serious(visitor) == [], path
+            await visitor.shoot(f"{language}{re.sub(r'[/.]', '-', path)[:24]}", full=False)
+
+
+async def test_every_list_can_be_taken_along_as_csv(stage: Stage, visitor: Visitor) -> None:
+    await visitor.sign_in(stage.users["administrator"])
+    for path in LISTS:
+        answer = await visitor.page.request.get(f"{stage.url}{path}.csv")
+        assert answer.ok
+        assert answer.headers["content-type"].startswith("text/csv")
+        assert len((await answer.body()).splitlines()) > 1, path
+
+
+async def test_the_door_says_one_sentence_and_then_opens(stage: Stage, visitor: Visitor) -> None:
+    page = await visitor.open("/sign-in")
+    assert await serious(visitor) == []
+    await visitor.sign_in(stage.users["engineer"], "wrong password")
+    assert "wrong" in await page.inner_text("[role=alert]")
+    visitor.complaints.clear()  # Chromium logs the 403
+    await visitor.sign_in(stage.users["engineer"])
+    assert page.url == f"{stage.url}/"
+    await page.click("text=Sign out")
+    await page.wait_for_url("**/sign-in")
+    await visitor.open("/alarms")
+    assert "/sign-in?next=/alarms" in page.url
+    assert visitor.complaints == []
+
+
+async def test_the_filter_is_in_the_address_and_an_empty_list_says_why(stage: Stage, visitor: Visitor) -> None:
+    page = await visitor.sign_in(stage.users["engineer"])
+    await visitor.open("/points")
+    await page.fill("#q", "ahu supply")
+    await page.press("#q", "Enter")
+    await page.wait_for_url("**/points?q=ahu+supply*")
+    assert await page.locator("#points tr").count() == 2
+    await visitor.open("/points?q=no-such-thing")
+    assert "The filter hides every point." in await page.inner_text(".empty:visible")
+    await visitor.open("/alarms?priority=critical")
+    assert "the filter hides the others" in await page.inner_text(".empty:visible")
+
+
+async def test_a_trend_is_drawn_with_times_of_the_site(stage: Stage, visitor: Visitor) -> None:
+    page = await visitor.sign_in(stage.users["engineer"])
+    await visitor.open(f"/points/{AHU}.supply_temp?range=4h")
+    await page.wait_for_selector(".trend canvas")
+    await visitor.open("/points/EM-A-MAIN.energy?range=7d")
+    await page.wait_for_selector(".trend canvas")
+    assert visitor.complaints == []
+
+
+async def test_each_metered_line_of_a_bill_opens_to_its_two_readings(stage: Stage, visitor: Visitor) -> None:
+    page = await visitor.sign_in(stage.users["administrator"])
+    number = await stage.first_invoice()
+    await visitor.open(f"/invoices/{number}")
+    how = page.locator("details.how", has_text="Start reading").first
+    await how.locator("summary").click()
+    text = await how.inner_text()
+    for word in ("Start reading", "End reading", "Multiplier", "Tariff", "Bands", "Days", "Rounding", "Tax"):
+        assert word in text
+    start, end = [await how.locator("dd a").nth(i).inner_text() for i in (0, 1)]
+    used = float(end.split()[0]) - float(start.split()[0])
+    assert used == pytest.approx(float(re.findall(r"Consumption\s+([\d.]+)", text)[0]))
+    await how.locator("dd a").first.click()
+    await page.wait_for_selector(".trend canvas")
+    assert "/points/" in page.url
+    answer = await page.request.get(f"{stage.url}/invoices/{number}.pdf")
+    assert (await answer.body()).startswith(b"%PDF")
+    assert visitor.complaints == []
+
+
+async def test_a_month_is_previewed_then_billed_and_a_second_run_adds_nothing(stage: Stage, visitor: Visitor) -> None:
+    page = await visitor.sign_in(stage.users["billing"])
+    await page.wait_for_url("**/invoices")
+    before = await page.locator("tbody tr").count()
+    await page.click("text=Preview")
+    assert "Nothing to bill" in await page.inner_text(".empty:visible")
+    await visitor.open("/invoices")
+    assert await page.locator("tbody tr").count() == before
+    answer = await page.request.get(f"{stage.url}/invoices/run?month=2999-01")
+    assert answer.status == 422
+    assert "is not over" in await answer.text()
+
+
+async def test_a_tenant_finds_only_his_own_bill(stage: Stage, visitor: Visitor) -> None:
+    page = await visitor.sign_in(stage.users["tenant"])
+    await page.wait_for_url("**/papers")
+    assert await page.locator("table[aria-label=Invoices] tbody tr").count() == 1
+    mine = await page.locator("table[aria-label=Invoices] tbody a").first.inner_text()
+    assert await serious(visitor) == []
+    await page.click(f"text={mine}")
+    await page.locator("details.how summary").nth(1).click()
+    assert await page.locator("details.how a").count() == 0  # readings are the landlord's
+    others = [number for number in await stage.invoices() if number != mine]
+    answer = await page.request.get(f"{stage.url}/invoices/{others[0]}")
+    assert answer.status == 404
+    assert visitor.complaints == []
+
+
+async def test_a_technician_walks_a_job_on_a_small_phone(stage: Stage, phone: Visitor) -> None:
+    page = await phone.sign_in(stage.users["technician"])
+    await page.wait_for_url("**/my")
+    assert await serious(phone) == []
+    await phone.shoot("phone-jobs")
+    await page.tap(".job")
+    await page.wait_for_url("**/my/1")
+    for state in ("Accepted", "On site"):
+        assert await page.locator(".btn-main").count() == 1
+        box = await page.locator(".btn-main").bounding_box()
+        assert box is not None
+        assert box["height"] >= 48
+        await page.tap(".btn-main")
+        await page.wait_for_selector(f"dd strong:has-text('{state}')")
+    await phone.shoot("phone-job")
+    assert await serious(phone) == []
+    await page.tap(".btn-main")
+    assert await page.locator("dd strong:has-text('On site')").count() == 1  # a note is asked for first
+    await page.fill("#note", "Valve actuator exchanged")
+    await page.tap(".btn-main")
+    await page.wait_for_selector("dd strong:has-text('Done')")
+    assert "telemetry" in await page.inner_text("[role=status]")
+    assert "Valve actuator exchanged" in await page.inner_text(".journal")
+    assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert phone.complaints == []

@@ -1,0 +1,58 @@
+"""Exports, usage of the day, notices of change."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+
+from hub.readings.rows import Bucket
+from hub.store import live
+from web.console.usage import bars, hourly, total_of
+from web.export import cell, table
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def buckets(**lasts: float) -> list[Bucket]:
+    return [Bucket(START + timedelta(hours=int(hour[1:])), 4, value, value, value) for hour, value in lasts.items()]
+
+
+def test_a_missing_hour_leaves_two_unknown_hours_but_the_day_still_adds_up() -> None:
+    found = buckets(h0=10.0, h1=12.0, h3=20.0)
+    assert hourly(found, START, 4, None) == [2.0, None, None, None]
+    assert total_of(found, None) == 10.0
+
+
+def test_a_counter_that_rolls_over_during_the_day_keeps_counting() -> None:
+    assert hourly(buckets(h0=9_999.0, h1=3.0), START, 1, 10_000.0) == [4.0]
+
+
+def test_a_day_without_two_readings_has_no_total() -> None:
+    assert total_of(buckets(h0=10.0), None) is None
+
+
+def test_hours_that_are_not_known_have_no_bar() -> None:
+    assert [bar.share for bar in bars([None, 2.0, 4.0, 0.0])] == [None, 0.5, 1.0, 0.0]
+
+
+@pytest.mark.parametrize(("value", "written"), [
+    ("=cmd()", "'=cmd()"), ("+86 21", "'+86 21"), (-3.5, "-3.5"), (Decimal("-1.50"), "-1.50"), (None, ""),
+    (datetime(2026, 1, 1, 8, tzinfo=UTC), "2026-01-01T08:00:00.000Z"),
+])  # fmt: skip
+def test_text_never_begins_a_formula_and_numbers_stay_numbers(value: object, written: str) -> None:
+    assert cell(value) == written
+
+
+def test_csv_opens_in_a_spreadsheet_with_its_chinese() -> None:
+    response = table("points", [{"name": "水表"}])
+    assert bytes(response.body).decode() == "\ufeffname\r\n水表\r\n"
+
+
+def test_notices_that_nobody_can_read_are_passed_over() -> None:
+    organisation = uuid4()
+    said = {"kind": "alarm", "id": "1", "organisation": str(organisation)}
+    assert live.parse(json.dumps(said)) == live.Change("alarm", "1", organisation)
+    for bad in ("", "[]", "{}", '{"kind": "alarm", "id": 1, "organisation": "x"}', "null"):
+        assert live.parse(bad) is None
