@@ -111,7 +111,7 @@ def data_directory(data: Path) -> Check:
             file.flush()
     except OSError as error:
         reason = error.strerror or type(error).__name__
-    if any(part.exists() and not part.is_dir() for part in (data, *data.parents)):
+    if not reason and any(part.exists() and not part.is_dir() for part in (data, *data.parents)):
         reason = "something that is no folder stands there"
     made = "" if folder == data else ", made at the first start"
     return Check(
