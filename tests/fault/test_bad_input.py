@@ -1,12 +1,26 @@
 """Bad input by file, command line and wire: refused with a sentence and a count, and the rest goes on."""
 
+import asyncio
+import random
 import re
-from collections.abc import Iterator
+import resource
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from tests.builders import RIVERSIDE, Dsns
+from deploy.broker import Broker
+from hub.ingest.acts import HEAD_BYTES
+from hub.main import HubSettings, run
+from rules.wire import topics
+from rules.wire.sparkplug import DataType, Metric, Payload, encode
+from rules.wire.topics import Verb
+from tests.builders import RIVERSIDE, Dsns, Park
+from tests.builders_wire import PretendEdge
 from tests.conftest import HUB_PASSWORD
 from tests.fault.command_line import CommandLine, Ended, started
 from tests.field import device_text, free_port, site_text
@@ -201,3 +215,127 @@ def test_the_doctor_says_what_is_broken_and_what_to_do(plantroom: CommandLine) -
     assert "Traceback" not in ended.out + ended.err
     assert len(missing) >= 3
     assert "geheim" not in ended.out
+
+
+MAIN = "EM-A-MAIN"
+BLOBS = 1_000
+MEMORY_KB_MAX = 300_000  # on top of what was there; the queue alone may hold 64 MB
+
+
+def metric(name: str, value: float | str | None = 1.0, **more: object) -> Metric:
+    return Metric(name=name, value=value, **more)  # type: ignore[arg-type]  # as the fields of Metric
+
+
+def poison(edge: PretendEdge, began: datetime) -> list[tuple[str, bytes, str]]:
+    """Topic, payload and what is said of it (empty: nothing has to be); every payload with a ``seq`` uses the next."""
+    dice = random.Random(4711)
+    topic, node = f"spBv1.0/RIVERSIDE/DDATA/GW-1/{MAIN}", "spBv1.0/RIVERSIDE/{}/GW-1"
+    good = edge.data(MAIN, [("power", began, 1.0)], number=1)  # spool number 1: repeated, harmless wherever it is whole
+    edge.seq -= 1
+
+    def numbered(*metrics: Metric) -> bytes:
+        return edge.data(MAIN, [], extra=metrics).payload
+
+    def at(ms: int) -> Metric:
+        return metric("energy", at=datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms))
+
+    def strange(site: str, gateway: str, device: str = MAIN) -> str:
+        return f"spBv1.0/{site}/DDATA/{gateway}/{device}"
+
+    bad = [
+        (topic, bytes(1_000_000), "payload of 1000000 bytes is above the limit"),
+        (topic, good.payload[:-3], "bytes are not a Sparkplug B payload"),
+        (topic, b"", "the message has no sequence number"),
+        (topic, b"\x12\x04\x0a\x02\xff\xfe\x18\x01", "not UTF-8"),  # one metric, its name two bytes that are no text
+        (topic, encode(Payload(None, None, (metric("x"),) * 10_001)), "10001 metrics are above the limit"),
+        (f"{topic}/more", good.payload, ""),  # no subscription of the hub's: the broker keeps it
+        (strange("NOWHERE", "GW-1"), good.payload, ""),  # nobody born there: its births are asked for
+        (strange("RIVERSIDE", "GW-9"), good.payload, ""),
+        (node.format("NDEATH"), encode(Payload(None, None, (metric(topics.BD_SEQ, 77, datatype=DataType.INT64),))), ""),
+        (topic, numbered(Metric(alias=4711, at=began, value=1.0)), "alias 4711 was not declared at its birth"),
+        (topic, numbered(at(4_070_908_800_000)), "2099-01-01 00:00:00 UTC"),
+        (topic, numbered(at(1_000)), "1970-01-01 00:00:01 UTC"),
+        (topic, numbered(at(0)), "1970-01-01 00:00:00 UTC"),
+        (topic, numbered(metric("energy", "many", at=began, datatype=DataType.STRING)), "has the text 'many'"),
+        (topic, numbered(metric("energy", float("nan"), at=began + timedelta(minutes=1))), ""),  # stored as missing
+        (topic, numbered(metric("energy", float("inf"), at=began + timedelta(minutes=2))), ""),
+    ]
+    redeclared = [Metric(name=f"invented {n}", alias=1_000 + n) for n in range(5_000)]
+    long = edge.message(Verb.DBIRTH, [*redeclared[:9], Metric(name="x" * 100_000)], "EM-A-101")
+    bad.append((long.topic, long.payload, "is not 1 to 120 characters"))
+    many = edge.message(Verb.DBIRTH, redeclared, "EM-A-101")
+    blobs = [(topic, dice.randbytes(dice.randint(1, 400)), "") for _ in range(BLOBS)]  # last: a flood is only counted
+    blobs += [(node.format(verb), dice.randbytes(99), "") for verb in ("NBIRTH", "NDEATH", "NDATA")]
+    return [*bad, (many.topic, many.payload, ""), *blobs]
+
+
+@pytest.fixture
+def client(broker: Broker) -> Iterator[Client]:
+    client = Client(CallbackAPIVersion.VERSION2, "test-poisoner", protocol=MQTTProtocolVersion.MQTTv5)
+    client.username, client.password = broker.username, broker.password
+    client.connect(broker.host, broker.port)
+    client.loop_start()
+    yield client
+    client.disconnect()
+    client.loop_stop()
+
+
+async def holds(true: Callable[[], bool], within_s: float = 20) -> None:
+    async with asyncio.timeout(within_s):
+        while not await asyncio.to_thread(true):  # noqa: ASYNC110  what is waited for lives in other processes
+            await asyncio.sleep(0.05)
+
+
+async def test_poison_on_the_wire_is_counted_by_reason_while_good_traffic_is_stored(
+    park: Park, broker: Broker, client: Client
+) -> None:
+    edge, began = PretendEdge(devices={MAIN: "rs-em3", "EM-A-101": "rs-em1"}), datetime.now(UTC).replace(microsecond=0)
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    settings = HubSettings(park.dsns.hub, broker.host, broker.port, broker.username, broker.password)
+    task = asyncio.create_task(run(settings))
+    owner = psycopg.connect(park.dsns.owner, autocommit=True)
+    good = 0
+
+    def send_good() -> None:
+        nonlocal good
+        one = edge.data(MAIN, [("energy", began + timedelta(seconds=good), float(good))])
+        client.publish(one.topic, one.payload, qos=1)
+        good += 1
+
+    def committed() -> int:
+        return owner.execute("SELECT committed FROM gateways").fetchall()[0][0]
+
+    try:
+        client.subscribe("spBv1.0/STATE/#", qos=1)
+        online = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        client.on_message = lambda *_: loop.call_soon_threadsafe(online.set)
+        await asyncio.wait_for(online.wait(), 10)
+        for one in edge.births():
+            client.publish(one.topic, one.payload, qos=1)
+        send_good()
+        expected = []
+        for count, (topic, payload, said) in enumerate(poison(edge, began)):
+            client.publish(topic, payload, qos=1)
+            expected += [said] if said else []
+            if count > 50 and count % 50 == 0:  # amid the blobs: what comes before them is in its edge's sequence
+                send_good()
+                await asyncio.sleep(0.02)
+        for _ in range(30):
+            send_good()
+        last = edge.number
+        await holds(lambda: committed() == last)
+        reasons = [reason for (reason,) in owner.execute("SELECT reason FROM quarantine ORDER BY id").fetchall()]
+        heads = owner.execute("SELECT max(length(payload)) FROM quarantine").fetchall()
+        stored = owner.execute("SELECT count(*), count(value) FROM samples").fetchall()
+        points = owner.execute("SELECT count(*) FROM points WHERE measure LIKE 'invented%'").fetchall()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        owner.close()
+    missing = [said for said in expected if not any(said in reason for reason in reasons)]
+    assert missing == []
+    assert stored == [(good + 2, good)]
+    assert heads == [(HEAD_BYTES,)]
+    assert points[0][0] <= 5_000
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < MEMORY_KB_MAX

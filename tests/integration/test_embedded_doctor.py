@@ -87,7 +87,8 @@ def test_the_store_is_named_by_licence_and_extension(licence: str | None, extens
 def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     place = tmp_path / "file"
     place.write_text("in the way")
-    assert doctor.data_directory(place / "data").ok  # made beside: the nearest directory counts
+    assert doctor.data_directory(tmp_path / "not" / "yet").ok  # the nearest directory counts
+    assert "no folder" in doctor.data_directory(place / "data").sentence()
     check = doctor.data_directory(Path("/proc/nowhere"))
     assert not check.ok
     assert "another place with --data" in check.sentence()
