@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from deploy.broker import Broker
@@ -35,6 +37,12 @@ class PostgresForTests:
         name = f"test_{next(self._numbers)}"
         create_database(self.server.dsn_of("postgres"), name, template)
         return self.server.dsn_of(name)
+
+    def drop(self, dsn: str) -> None:
+        """Drop a database that ``new_database`` gave, whoever is connected to it."""
+        name = sql.Identifier(conninfo_to_dict(dsn)["dbname"])
+        with psycopg.connect(self.server.dsn_of("postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 
 
 @pytest.fixture(scope="session")
@@ -84,9 +92,11 @@ def schema(postgres: PostgresForTests, migrated: str) -> Dsns:
 
 
 @pytest.fixture
-def dsns(postgres: PostgresForTests, migrated: str) -> Dsns:
-    """A fresh migrated database."""
-    return _dsns(postgres, migrated)
+def dsns(postgres: PostgresForTests, migrated: str) -> Iterator[Dsns]:
+    """A fresh migrated database, gone after the test."""
+    fresh = _dsns(postgres, migrated)
+    yield fresh
+    postgres.drop(fresh.owner)
 
 
 @pytest.fixture
