@@ -22,7 +22,8 @@ from web.technician import jobs
 
 PAGES = (sign_in, live, overview, alarms, orders, points, gateways, billing, jobs, papers)
 LISTS: tuple[LiveList, ...] = (
-    overview.TILES, alarms.LIST, orders.LIST, orders.SHEET, points.LIST, points.ONE, gateways.LIST, jobs.LIST, jobs.JOB,
+    overview.TILES, alarms.LIST, alarms.CHIPS, orders.LIST, orders.SHEET, points.LIST, points.ONE, gateways.LIST,
+    jobs.LIST, jobs.JOB,
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from hub.access.rows import Visitor
+from hub.errors import ForbiddenError, InvalidError, NotFoundError
 from hub.store.database import Actor, Database
 from hub.store.live import Change
 from web.lists import Filters, LiveList
@@ -107,7 +108,11 @@ class Board:
     async def _refresh(self) -> None:
         async with self._database.transaction(self.key.organisation, self._actor) as tx:
             zone = await zone_of(tx)
-            found = {self.list.key(row): row for row in await self.list.query(tx, dict(self.key.filters))}
+            try:
+                rows = await self.list.query(tx, dict(self.key.filters))
+            except (NotFoundError, ForbiddenError, InvalidError):  # it went to somebody else, or never was
+                rows = []
+        found = {self.list.key(row): row for row in rows}
         changed = {key: self._render(row, zone) for key, row in found.items() if self._rows.get(key) != row}
         gone = [key for key in self._rows if key not in found]
         self._html = {key: changed.get(key) or self._html[key] for key in found}

@@ -45,7 +45,8 @@ async def ask_to_sign_in(request: Request, error: Exception) -> Response:  # noq
         return JSONResponse({"error": "Sign in first.", "reference": ""}, 401)
     if request.headers.get("HX-Request") == "true":
         return Response(status_code=401, headers={"HX-Redirect": "/sign-in"})
-    back = f"?next={quote(request.url.path)}" if request.method == "GET" and request.url.path != "/" else ""
+    asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    back = f"?next={quote(asked)}" if request.method == "GET" and asked != "/" else ""
     return RedirectResponse(f"/sign-in{back}", status_code=303)
 
 

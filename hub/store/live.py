@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection, Error
 
 CHANNEL = "plantroom_live"
 RETRY_FIRST_S = 0.5
@@ -55,7 +55,7 @@ async def listen(dsn: str) -> AsyncIterator[Change]:
                     change = parse(notice.payload)
                     if change is not None:
                         yield change
-        except OperationalError as error:
+        except Error as error:
             log.warning("the live channel is cut (%s); again in %.1f s", error, wait_s)
         await asyncio.sleep(wait_s * random.uniform(0.7, 1.3))  # noqa: S311 - spreads reconnects, no secret
         wait_s = min(wait_s * 2, RETRY_MOST_S)

@@ -32,6 +32,7 @@ async def test_an_alarm_appears_without_a_reload_and_its_order_too(stage: Stage,
     await expect(first).to_contain_text("Freeze protection tripped", timeout=2_000)
     await expect(first).to_contain_text("Critical")
     await expect(first.locator("a[href^='/orders/']")).to_have_count(1, timeout=2_000)
+    await expect(page.locator("#chips")).to_contain_text("Critical 1")
     assert await page.evaluate("window.mark") == "still the same page"
     assert visitor.complaints == []
 
@@ -63,6 +64,18 @@ async def test_no_row_moves_under_the_pointer(stage: Stage, visitor: Visitor) ->
     await expect(page.locator("#alarms tr")).to_have_count(3)
 
 
+async def test_a_changed_row_keeps_the_focus_in_it(stage: Stage, visitor: Visitor) -> None:
+    page = await visitor.sign_in(stage.users["engineer"])
+    await marked(visitor, "/alarms")
+    button = page.locator("#alarms tr", has_text="Night base load").locator("button")
+    await button.focus()
+    with psycopg.connect(stage.park.dsns.owner) as connection:
+        connection.execute("UPDATE alarms SET value = 33.3 WHERE rule = 'night-base-load-high'")
+        stage.announce(connection, "alarm")
+    await expect(page.locator("#alarms tr", has_text="33.3")).to_have_count(1, timeout=2_000)
+    await expect(button).to_be_focused()
+
+
 async def test_values_states_and_orders_move_on_open_pages(stage: Stage, visitor: Visitor) -> None:
     page = await visitor.sign_in(stage.users["engineer"])
     await marked(visitor, f"/points/{AHU}.supply_temp")
@@ -88,6 +101,9 @@ async def test_a_cut_connection_is_said_at_once_and_heals_by_itself(stage: Stage
     await page.context.set_offline(True)
     await expect(page.locator("#lost")).to_be_visible(timeout=2_000)
     assert await page.inner_text("#lost time")
+    await page.locator("#alarms button").first.click()
+    await expect(page.locator("#notices [role=alert]")).to_contain_text("could not be sent")
+    await expect(page.locator("#alarms tr.unacknowledged")).to_have_count(2)
     await page.context.set_offline(False)
     await expect(page.locator("#lost")).to_be_hidden(timeout=10_000)
 

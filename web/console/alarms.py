@@ -68,6 +68,27 @@ def key(row: Row) -> str:
     return str(row.alarm.id)
 
 
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """How many active alarms have a priority (empty: any); ``chosen`` is the filter of the page."""
+
+    priority: str
+    count: int
+    chosen: bool
+
+
+async def chips(tx: Transaction, filters: Mapping[str, str]) -> list[Chip]:
+    """Count the active alarms, all and by priority."""
+    found: list[str] = [alarm.priority for alarm in await alarms.active(tx)]
+    chosen = filters.get("priority", "")
+    counts = {"": len(found), **{one: found.count(one) for one in PRIORITIES}}
+    return [Chip(priority, count, priority == chosen) for priority, count in counts.items()]
+
+
+CHIPS = LiveList(
+    "chips", frozenset({"alarm"}), Right.SEE_CONSOLE, "rows/chip.html", chips,
+    key=lambda chip: chip.priority or "all", sort=lambda chip: str(["", *PRIORITIES].index(chip.priority)),
+)  # fmt: skip
 LIST = LiveList(
     "alarms", frozenset({"alarm", "work_order"}), Right.SEE_CONSOLE, "rows/alarm.html", active, key, sort
 )  # fmt: skip
@@ -78,11 +99,13 @@ async def show(visit: ConsoleVisit, priority: str = "") -> HTMLResponse:
     """Show what is wrong now."""
     chosen = priority if priority in PRIORITIES else ""
     async with visit.transaction() as tx:
-        every = await active(tx, {})
-        counts = {one: sum(row.alarm.priority == one for row in every) for one in PRIORITIES}
-        shown = [row for row in every if chosen in ("", row.alarm.priority)]
-        rows = LIST.rows(shown, visit.language, visit.who.role, await zone_of(tx))
-        said = {"rows": rows, "counts": counts, "priority": chosen, "total": len(every)}
+        spoken, role, zone = visit.language, visit.who.role, await zone_of(tx)
+        filters = {"priority": chosen}
+        said = {
+            "rows": LIST.rows(await active(tx, filters), spoken, role, zone),
+            "chips": CHIPS.rows(await chips(tx, filters), spoken, role, zone),
+            "priority": chosen,
+        }
         return await visit.page(tx, "console/alarms.html", **said)
 
 

@@ -2,18 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from fastapi import APIRouter, Response
+from fastapi.responses import HTMLResponse
 
 from hub.access.rights import Right
 from hub.alarms import service as alarms
 from hub.assets import service as assets
+from hub.assets.rows import Site
 from hub.store.database import Transaction
 from hub.work import service as work
 from web.console import alarms as alarm_pages
 from web.console import usage
 from web.lists import LiveList
-from web.session import Anyone, Visit, first_site, zone_of
+from web.session import Anyone, ConsoleVisit, Visit, first_site, zone_of
 
 router = APIRouter()
 
@@ -75,7 +78,20 @@ async def _console(visit: Visit) -> Response:
             "tiles": TILES.rows(await tiles(tx, {}), spoken, role, zone),
             "rows": alarm_pages.LIST.rows(await alarm_pages.active(tx, {}), spoken, role, zone),
             "priority": "",
-            "usage": await usage.today(tx, site, visit.now) if site else [],
-            "complete": await usage.completeness(tx, site, visit.now) if site else None,
+            **await _used(tx, site, visit.now),
         }
         return await visit.page(tx, "console/overview.html", **said)
+
+
+@router.get("/overview/usage")
+async def used(visit: ConsoleVisit) -> Response:
+    """Give the part of the page that has no notices, for which the page asks from time to time."""
+    async with visit.transaction() as tx:
+        site = await first_site(tx)
+        return HTMLResponse(visit.text("console/usage.html", site, **await _used(tx, site, visit.now)))
+
+
+async def _used(tx: Transaction, site: Site | None, now: datetime) -> dict[str, object]:
+    if site is None:
+        return {"usage": [], "complete": None}
+    return {"usage": await usage.today(tx, site, now), "complete": await usage.completeness(tx, site, now)}

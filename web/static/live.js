@@ -39,7 +39,7 @@ function hear(message) {
 function lose(code) {
   socket = null;
   if (code === SIGN_IN_NEEDED) {
-    location.assign(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
+    location.assign(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
     return;
   }
   if (code === NOT_ALLOWED) return;
