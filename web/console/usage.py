@@ -90,11 +90,15 @@ def bars(used: Sequence[float | None]) -> tuple[Bar, ...]:
 
 
 async def completeness(tx: Transaction, site: Site, now: datetime) -> float | None:
-    """Give the share of today's whole hours in which points have a good reading; None before the first hour is over."""
+    """Give the share of today's whole hours in which counters have a good reading; None before the first hour is over.
+
+    Counters only: what is billed stands on them, and they report even when nothing changes.
+    """
     start = midnight(now.astimezone(site.zone).date(), site.zone)
     end = now.replace(minute=0, second=0, microsecond=0)
     if end <= start:
         return None
-    found = await readings.completeness(tx, Period(start, end), site.id)
+    counters = {point.id for point in await assets.points(tx) if point.kind == "counter"}
+    found = [one for one in await readings.completeness(tx, Period(start, end), site.id) if one.point_id in counters]
     hours = sum(one.hours for one in found)
     return sum(one.hours_good for one in found) / hours if hours else None

@@ -24,7 +24,7 @@ async function draw(box) {
   const { buckets } = await answer.json();
   if (!buckets.length) return;
   box.replaceChildren();
-  plot(box, start, end, columns(buckets));
+  plot(box, columns(buckets, start, end));
 }
 
 function usual(steps) {
@@ -34,11 +34,13 @@ function usual(steps) {
 
 // A gap is a step much longer than is usual before and after it (history comes every 15 minutes, live readings faster):
 // uPlot breaks the line at null.
-function columns(buckets) {
+function columns(buckets, start, end) {
   const at = buckets.map((bucket) => Date.parse(bucket.at) / 1000);
   const steps = at.slice(1).map((time, i) => time - at[i]);
   const out = [[], [], [], []];
   const add = (...values) => values.forEach((value, i) => out[i].push(value));
+  const [first, past] = [start / 1000, end / 1000];
+  if (first < at[0]) add(first, null, null, null); // the axis shows what was asked for, not only what there is
   buckets.forEach(({ min, max, last }, i) => {
     const step = steps[i - 1];
     if (step > GAP * Math.max(usual(steps.slice(Math.max(0, i - 6), i - 1)), usual(steps.slice(i, i + 5)))) {
@@ -46,10 +48,11 @@ function columns(buckets) {
     }
     add(at[i], last, min, max);
   });
+  if (past > at.at(-1)) add(past, null, null, null);
   return out;
 }
 
-function plot(box, start, end, data) {
+function plot(box, data) {
   const { unit, wordsValue, wordsTime, mark } = box.dataset;
   const dayTick = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", timeZone: zone });
   const hourTick = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: zone });
@@ -64,10 +67,9 @@ function plot(box, start, end, data) {
     width: box.clientWidth,
     height: 300,
     tzDate: (at) => uPlot.tzDate(new Date(at * 1000), zone),
-    scales: { x: { range: (u, from, to) => (from === data[0][0] && to === data[0].at(-1) ? [start / 1000, end / 1000] : [from, to]) } },
     axes: [
-      { values: (u, ticks) => ticks.map((at) => tick(new Date(at * 1000))), stroke: "#5a6670", grid: { stroke: "#e6eaed" } },
-      { values: (u, ticks) => ticks.map((value) => number.format(value)), size: 70, stroke: "#5a6670", grid: { stroke: "#e6eaed" }, label: unit, labelSize: 18 },
+      { values: (u, ticks) => ticks.map((at) => tick(new Date(at * 1000))), stroke: "#5a6670", grid: { stroke: "#e6eaed", width: 1 }, ticks: { stroke: "#e6eaed", width: 1 } },
+      { values: (u, ticks) => ticks.map((value) => number.format(value)), size: 70, stroke: "#5a6670", grid: { stroke: "#e6eaed", width: 1 }, ticks: { stroke: "#e6eaed", width: 1 }, label: unit, labelSize: 18 },
     ],
     series: [
       { label: wordsTime ?? "", value: (u, at) => (at === null ? "–" : full.format(new Date(at * 1000))) },
