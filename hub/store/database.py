@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from psycopg import AsyncConnection, OperationalError
+from psycopg.errors import DiskFull
 from psycopg.rows import class_row, tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -150,6 +151,8 @@ class Database:
                 tx = Transaction(connection, organisation, actor, role)
                 await _take(tx)
                 yield tx
+        except DiskFull as error:
+            raise UnavailableError("The database's disk is full; free space there.") from error
         except (OperationalError, PoolTimeout) as error:
             raise UnavailableError(
                 f"The database cannot be reached now ({type(error).__name__}); try again."

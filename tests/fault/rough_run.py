@@ -14,17 +14,22 @@ from typing import Any
 from rich.console import Console
 
 from deploy import demo, park, story
+from deploy.child import alive
 from deploy.demo import Running
 from deploy.embedded import Servers
 from deploy.processes import Supervisor
 from deploy.settings import Settings, read
+from hub.errors import UnavailableError
 from hub.store.database import Role
+from simulators import control
 from simulators.link import Link
 from simulators.tally import Tally
 
 HISTORY_DAYS = 2
 CALM_S = 4.0  # between two acts: long enough to come back and carry load again
 CUT_S = 60.0
+QUIET_S = 15.0  # longer than an edge waits before it reports, reconnects or sends again
+RECOVERY_S = 240.0
 KILLABLE = ("edge", "hub", "broker", "postgres")
 EDGE_MOMENT = timedelta(seconds=2)  # an answer told this long before a kill of the edge may never have become a reading
 
@@ -132,7 +137,8 @@ async def treat(running: Running, supervisor: Supervisor, link: Link, planned: S
             diary.cuts += 1
         else:
             _kill(supervisor, act.what, diary)
-    await asyncio.sleep(CALM_S * 2)
+    await asyncio.sleep(CALM_S)
+    await _recover(running, supervisor)
     return await _count(running, diary)
 
 
@@ -142,6 +148,31 @@ def _kill(supervisor: Supervisor, name: str, diary: Diary) -> None:
     with suppress(ProcessLookupError):  # it may still be down from the last time
         os.kill(supervisor.pids[name], signal.SIGKILL)
     diary.kills[name] = diary.kills.get(name, 0) + 1
+
+
+async def _recover(running: Running, supervisor: Supervisor) -> None:
+    """Silence the park, then wait until every process is back and nothing has arrived for QUIET_S."""
+    for device in running.file.device:
+        await control.ask_async(running.control_port, {"do": "inject", "kind": "silent", "device": device.code})
+    stored: int | None = -1
+    quiet_s = 0.0
+    async with asyncio.timeout(RECOVERY_S):
+        while quiet_s < QUIET_S:
+            await asyncio.sleep(1)
+            quiet_s += 1
+            before, stored = stored, await _stored(running)
+            if stored is None or stored != before or not all(alive(pid) for pid in supervisor.pids.values()):
+                quiet_s = 0.0
+
+
+async def _stored(running: Running) -> int | None:
+    """How much is stored; None while the gateway or the hub is not there."""
+    try:
+        async with running.database.transaction(None, role=Role.INGEST) as tx:
+            away = await tx.value(b"SELECT count(*) FROM gateways WHERE NOT online OR depth > 0")
+            return None if away else int(await tx.value(b"SELECT count(*) FROM samples"))
+    except UnavailableError:
+        return None
 
 
 async def _count(running: Running, diary: Diary) -> Outcome:
