@@ -63,7 +63,7 @@ INSERT INTO work_order_alarms (organisation_id, order_id, alarm_id)
 VALUES (plantroom.organisation(), %(order)s, %(alarm)s) ON CONFLICT (alarm_id) DO NOTHING;
 
 -- name: technicians
-SELECT u.id, u.login, u.skills, u.zones, count(w.id)::int AS load
+SELECT u.id, u.login, u.name, u.skills, u.zones, count(w.id)::int AS load
 FROM users u
 LEFT JOIN work_orders w ON w.assignee_id = u.id AND w.state IN ('assigned', 'accepted', 'arrived')
 WHERE u.organisation_id = plantroom.organisation() AND u.role = 'technician' AND u.active

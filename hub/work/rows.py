@@ -83,6 +83,7 @@ class Technician:
 
     id: UUID
     login: str
+    name: str
     skills: list[str]
     zones: list[str]
     load: int
@@ -90,7 +91,7 @@ class Technician:
     @property
     def candidate(self) -> dispatch.Candidate:
         """The technician as the dispatch rule sees him."""
-        return dispatch.Candidate(self.login, frozenset(self.skills), frozenset(self.zones), self.load)
+        return dispatch.Candidate(self.login, frozenset(self.skills), frozenset(self.zones), self.load, self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ async def test_the_whole_walk_from_alarm_to_verified(site):
     order = await site.break_air()
     assert (order.number, order.state, order.assignee, order.zone) == (1, "assigned", "wang.jianguo", "A")
     assert (order.priority, order.device, order.skill) == ("high", "AHU-A", "hvac")
-    assert "wang.jianguo" in order.assigned_because_zh
+    assert "王建国 具备“暖通”技能" in order.assigned_because_zh
     assert "least open work (0) of 1" in order.assigned_because_en
     await site.do("wang.jianguo", "accept", 20)
     await site.do("wang.jianguo", "arrive", 30)
@@ -204,7 +204,7 @@ async def test_without_a_technician_the_order_waits_and_says_why(database, park)
     site = Site(database, park, {})
     order = await site.break_air()
     assert (order.state, order.assignee) == ("requested", None)
-    assert order.assigned_because_en == "Unassigned: no technician has the skill 'hvac'; assign it by hand."
+    assert order.assigned_because_en == "Unassigned: no technician has the skill 'HVAC'; assign it by hand."
 
 
 async def test_an_engineer_may_verify_reopen_and_a_rival_order_forbids_it(site):

@@ -55,7 +55,7 @@ def test_the_skilled_technician_of_the_building_with_the_least_work_goes():
     choice = choose(people, "hvac", "A")
     assert choice == choose(people[::-1], "hvac", "A")
     assert choice.login == "bai"  # the tie goes to the login that sorts first
-    assert "bai has the skill 'hvac', serves building 'A' and has the least open work (1) of 2." in choice.why_en
+    assert "bai has the skill 'HVAC', serves building 'A' and has the least open work (1) of 2." in choice.why_en
     assert choose(people, "hvac", "A", without={"bai"}).login == "zhou"
 
 
@@ -63,7 +63,7 @@ def test_the_skilled_technician_of_the_building_with_the_least_work_goes():
     ("skill", "zone", "without", "why"),
     [
         ("lifts", "A", (), "no technician has the skill 'lifts'"),
-        ("hvac", "C", (), "none of the 1 with the skill 'hvac' serves building 'C'"),
+        ("hvac", "C", (), "none of the 1 with the skill 'HVAC' serves building 'C'"),
         ("hvac", "A", ("bai",), "has given it back"),
     ],
 )
