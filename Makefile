@@ -45,12 +45,12 @@ requirements: ## pin the newest allowed versions again (needs uv)
 $(VENV)/bin/python:
 	@deploy/make-venv $(PYTHON) $(VENV)
 
-$(VENV)/.run: requirements/runtime.txt pyproject.toml hatch_build.py web/package-lock.json | $(VENV)/bin/python
+$(VENV)/.run: requirements/runtime.txt pyproject.toml hatch_build.py web/package-lock.json $(wildcard web/locale/*/LC_MESSAGES/*.po) | $(VENV)/bin/python
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/runtime.txt
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt pyproject.toml hatch_build.py web/package-lock.json | $(VENV)/bin/python
+$(VENV)/.dev: requirements/dev.txt pyproject.toml hatch_build.py web/package-lock.json $(wildcard web/locale/*/LC_MESSAGES/*.po) | $(VENV)/bin/python
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.run
