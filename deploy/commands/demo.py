@@ -11,7 +11,7 @@ from rich.console import Console
 
 from deploy import demo as building
 from deploy import foreground, park, story
-from deploy.commands.options import Data
+from deploy.commands.options import Data, check_address
 from deploy.embedded import Servers
 from deploy.processes import Supervisor
 from deploy.settings import Settings
@@ -29,6 +29,9 @@ def demo(
     """Run a whole park on this machine.  Example: plantroom demo --headless --until-story --json story.json."""
     logging.getLogger().setLevel(logging.WARNING)
     settings = read_settings(data=data, web_port=port or (park.free_ports(1)[0] if headless else None))
+    if json is not None and not json.absolute().parent.is_dir():
+        raise typer.BadParameter(f"the folder {json.parent} does not exist", param_hint="--json")
+    check_address(settings.web_host, settings.web_port)
     console = Console(stderr=True)
     well = foreground.run(_run(settings, console, seed=seed, until_story=until_story, out=json))
     if well is None:

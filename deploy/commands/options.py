@@ -1,5 +1,7 @@
 """Options that several commands share."""
 
+import os
+import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -16,3 +18,20 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of word
 def read_site(path: Path) -> SiteFile:
     """Read and check a site file, its profiles and units too; raises InvalidConfigError with every problem."""
     return config.read(path)[0]
+
+
+class AddressTakenError(Exception):
+    """The pages cannot be served there: the sentence says why."""
+
+
+def check_address(host: str, port: int) -> None:
+    """Listen there once, so that a port that is taken is said at once; raises AddressTakenError."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        number = error.errno or 0  # below zero: the name could not be looked up
+        why = os.strerror(number) if number > 0 else error.strerror or "no such host"
+        raise AddressTakenError(
+            f"The pages cannot be served at {host}:{port} ({why.lower()}): end the program that listens there, or "
+            "choose another port with --port."
+        ) from None

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from deploy import foreground
-from deploy.commands.options import Data
+from deploy.commands.options import Data, check_address
 from deploy.embedded import database as opened_database
 from deploy.logins import prepare
 from deploy.settings import read as read_settings
@@ -23,6 +23,7 @@ def run(
 ) -> None:
     """Serve the screens until stopped.  Example: plantroom web run --port 8080."""
     settings = read_settings(data=data, web_host=host, web_port=port)
+    check_address(settings.web_host, settings.web_port)
     with opened_database(settings, patient=True) as dsn:
         screens = WebSettings(dsn=prepare(settings, dsn))
         foreground.run(main.serve(screens, settings.web_host, settings.web_port))

@@ -4,6 +4,7 @@ import asyncio
 import random
 import re
 import resource
+import socket
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -123,7 +124,9 @@ NONSENSE = [
     (["sim", "run", str(RIVERSIDE), "--truth", "/none/x"], "truth log /none/x cannot be written"),
     (["sim", "history", str(RIVERSIDE), "--out", "/none/x", "--days", "1"], "/none/x.part: no such file or directory"),
     (["web", "run", "--port", "0"], "PLANTROOM_WEB_PORT"),
+    (["web", "run", "--host", "999.1.1.1"], "The pages cannot be served at 999.1.1.1:8080 ("),
     (["demo", "--port", "99999"], "PLANTROOM_WEB_PORT"),
+    (["demo", "--headless", "--json", "/none/x.json"], "the folder /none does not exist"),
     (["demo", "--headless", "--data", "/dev/null"], "The data directory /dev/null cannot be written"),
     (["readings", "--point", "X", "--from", "bad", "--to", "2026-01-01"], "'bad' is not a time"),
     (["readings", "--point", "X", "--from", "2026-01-02", "--to", "2026-01-01"], "lies before --from"),
@@ -150,6 +153,17 @@ def test_a_nonsense_command_line_is_one_sentence(plantroom: CommandLine, served:
         last = ended.said[-1]
         assert sentence in last, f"{words}: {ended.err}"
         assert last.startswith("plantroom: ")
+
+
+def test_a_port_that_is_taken_is_said_before_anything_starts(plantroom: CommandLine, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for words in (["demo", "--headless"], ["web", "run"]):
+            ended = plantroom(*words, "--port", str(port), "--data", str(tmp_path / "data"))
+            in_sentences(ended)
+            assert len(ended.said) == 1
+            assert f"127.0.0.1:{port} (address already in use)" in ended.err
+    assert not (tmp_path / "data").exists()
 
 
 def test_users_and_readings_that_cannot_be_are_one_sentence(plantroom: CommandLine, served: dict[str, str]) -> None:

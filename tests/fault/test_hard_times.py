@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from paho.mqtt.client import Client
@@ -23,17 +24,20 @@ from psycopg.conninfo import make_conninfo
 
 from deploy.broker import Broker as EmbeddedBroker
 from deploy.postgres import Postgres
-from edge_agent import agent
+from edge_agent import agent, births
+from edge_agent.clock import Clock
 from edge_agent.config import load
 from edge_agent.frame import Frame
 from edge_agent.link import Broker
 from edge_agent.spool import Spool, SpoolFullError
+from hub import main
 from hub.assets import service as assets
 from hub.main import HubSettings, run
 from hub.store.database import Database
 from hub.store.migrate import migrate
 from rules.model.quality import Quality
 from rules.model.reading import Reading
+from rules.wire.topics import Verb
 from simulators.link import Link
 from tests.builders import ENGINEER, RIVERSIDE, Dsns, Park, register_park, site_file
 from tests.builders_wire import PretendEdge
@@ -389,3 +393,75 @@ async def test_two_edges_with_one_name_are_told_apart_and_the_first_loses_nothin
 
 
 VALUES = "SELECT value FROM samples s JOIN points p ON p.id = s.point_id WHERE true"
+
+
+# ---------------------------------------------------------------- a clock set back
+
+
+async def test_a_clock_set_back_by_an_hour_costs_no_reading_and_is_shown(
+    park: Park, broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The edge keeps its order, the hub is an hour behind it; both on one computer."""
+    step = timedelta(0)
+    wall = main.clock
+    monkeypatch.setattr(main, "clock", lambda: wall() + step)
+    clock = Clock(wall=lambda: wall() + step)
+    edge, moments = PretendEdge(), []
+
+    def reading() -> Any:
+        moments.append(clock.now())
+        return edge.data("EM-A-MAIN", [("energy", moments[-1], float(len(moments)))])
+
+    async with hub_of(park.dsns, broker), wire(broker) as client:
+        publish(client, *edge.births())
+        for _ in range(5):
+            publish(client, reading())
+            await asyncio.sleep(0.02)
+        await holds(lambda: asked(park.dsns, "SELECT committed FROM gateways") == [(5,)])
+        step = -timedelta(hours=1)
+        for _ in range(5):
+            publish(client, reading())
+            await asyncio.sleep(0.02)
+        publish(client, edge.message(Verb.NDATA, births.node_data(clock.now(), depth=0, clock_step_ms=stepped(clock))))
+        await holds(lambda: asked(park.dsns, "SELECT committed, clock_step_ms <> 0 FROM gateways") == [(10, True)])
+    assert moments == sorted(set(moments))
+    assert asked(park.dsns, "SELECT at, value FROM samples ORDER BY at") == [(at, n) for n, at in enumerate(moments, 1)]
+    assert asked(park.dsns, "SELECT value FROM latest") == [(10.0,)]
+    assert asked(park.dsns, "SELECT round(clock_step_ms / 1000.0) FROM gateways") == [(-3600,)]
+    assert asked(park.dsns, "SELECT reason FROM quarantine") == []
+
+
+def stepped(clock: Clock) -> int:
+    return round(clock.take_step().total_seconds() * 1000)
+
+
+# ---------------------------------------------------------------- the demo, stopped at awkward moments
+
+
+@pytest.mark.parametrize("moment", ["history.csv", "edge/edge-GW-1.sqlite"])
+def test_a_demo_that_is_told_to_stop_while_it_starts_leaves_no_process(
+    tmp_path: Path, open_directory: Path, moment: str
+) -> None:
+    data = open_directory / f"demo-{moment.replace('/', '-')}"
+    data.mkdir(mode=0o711)
+    with program(tmp_path / "log", "demo", "--headless", "--data", str(data), settings={}) as demo:
+        until_s = time.monotonic() + 60
+        while not (data / moment).exists():
+            assert time.monotonic() < until_s
+            assert demo.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.02)
+        children = psutil.Process(demo.pid).children(recursive=True)
+        begun = time.monotonic()
+        demo.send_signal(signal.SIGTERM)
+        assert demo.wait(10) == 0
+        assert time.monotonic() - begun < 5
+    assert children
+    assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
+    assert "Traceback" not in (tmp_path / "log").read_text()
+    server = Postgres(data / "postgres")
+    server.start()
+    try:
+        with closing(psycopg.connect(server.dsn)) as connection:
+            assert connection.execute("SELECT count(*) FROM sites").fetchall() == [(1,)]
+    finally:
+        server.stop()
