@@ -90,7 +90,7 @@ async def _fault_to_order(running: Running) -> tuple[str, Told]:
 
 async def _repair(running: Running, order: Order, fault_id: str) -> None:
     technician = Actor(order.assignee or "", order.assignee_id, "technician")
-    for verb, note in (("accept", ""), ("arrive", ""), ("complete", "冷水阀执行器卡住,已修复。")):
+    for verb, note in (("accept", ""), ("arrive", ""), ("complete", "冷水阀执行器卡住，已修复。")):
         if verb == "complete":
             await control.ask_async(running.control_port, {"do": "clear", "id": fault_id})
         async with running.database.transaction(running.organisation, technician) as tx:

@@ -77,7 +77,7 @@ async def send_back(tx: Transaction, order: Order, now: datetime) -> Order:
         order.assignee_id,
         now,
         Note(
-            f"重新打开第 {order.reopened_count} 次,由原技工继续处理。",
+            f"重新打开第 {order.reopened_count} 次，由原技工继续处理。",
             f"Reopened, time no. {order.reopened_count}: the same technician goes on with it.",
         ),
     )

@@ -13,7 +13,7 @@ from rules.work.verification import Evidence, Verdict, judge
 
 SQL = queries(__package__)
 
-_CLEARED = Note("遥测确认:告警已消除。", "Confirmed by telemetry: the alarm has cleared.")
+_CLEARED = Note("遥测确认：告警已消除。", "Confirmed by telemetry: the alarm has cleared.")
 _PERSISTS = Note("遥测显示故障仍然存在。", "Telemetry still shows the fault.")
 SETTLE_S = 900  # for a rule that is no longer in the book
 

@@ -51,11 +51,11 @@ def choose(candidates: Sequence[Candidate], skill: str, zone: str, without: Coll
     best = min(free, key=lambda c: (c.load, c.login))
     return Choice(
         best.login,
-        f"{best.name or best.login} 具备“{skill_zh}”技能并负责“{zone}”楼,在办 {best.load} 单,{len(free)} 人中最少。",
+        f"{best.name or best.login} 具备“{skill_zh}”技能并负责“{zone}”楼，在办 {best.load} 单，{len(free)} 人中最少。",
         f"{best.name or best.login} has the skill '{skill_en}', serves building '{zone}' and has the least open work "
         f"({best.load}) of {len(free)}.",
     )
 
 
 def _nobody(why_zh: str, why_en: str) -> Choice:
-    return Choice(None, f"未派单:{why_zh};请人工指派。", f"Unassigned: {why_en}; assign it by hand.")
+    return Choice(None, f"未派单：{why_zh}；请人工指派。", f"Unassigned: {why_en}; assign it by hand.")

@@ -68,6 +68,12 @@ def test_no_blanket_exemption_from_the_checks() -> None:
     assert not [_name(path) for path in [*SOURCES, *_files("tests")] if blanket.search(path.read_text("utf-8"))]
 
 
+def test_chinese_sentences_have_chinese_punctuation() -> None:
+    texts = [*SOURCES, *(ROOT / "rules" / "definitions").glob("*.yaml"), *(ROOT / "deploy" / "sites").iterdir()]
+    half_width = re.compile(r"[\u4e00-\u9fff\u201d][,;!?]")
+    assert not [_name(path) for path in texts if half_width.search(path.read_text("utf-8"))]
+
+
 def test_architecture_names_every_folder() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
     folders = {path.parent for path in SOURCES if path.name == "__init__.py"}
