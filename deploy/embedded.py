@@ -57,6 +57,11 @@ class Servers:
         return [server for server in (self.postgres, self.embedded_broker) if server is not None and server.owned]
 
     @property
+    def shared(self) -> bool:
+        """Whether an embedded server belongs to another Plantroom, which runs with the same data directory."""
+        return any(not server.owned for server in (self.postgres, self.embedded_broker) if server is not None)
+
+    @property
     def dsn(self) -> str:
         """The database: the owner of the embedded one, or the configured DSN."""
         return self.postgres.dsn if self.postgres is not None else self._settings.dsn()

@@ -16,6 +16,7 @@ from deploy.embedded import Servers
 from deploy.processes import Supervisor
 from deploy.settings import Settings
 from deploy.settings import read as read_settings
+from deploy.state import AlreadyHeldError
 
 
 def demo(
@@ -44,6 +45,10 @@ async def _run(settings: Settings, console: Console, *, seed: int, until_story: 
     begun = time.monotonic()
     console.print("Starting database and broker ...")
     with Servers(settings) as servers:
+        if servers.shared:
+            raise AlreadyHeldError(
+                f"Another Plantroom runs with the data directory {settings.data}: stop it, or give another --data."
+            )
         async with Supervisor(console.print) as supervisor:
             return await _tell(settings, servers, supervisor, console, begun, seed, until_story, out)
 
