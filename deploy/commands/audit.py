@@ -7,9 +7,10 @@ import typer
 from deploy.commands.options import Data
 from deploy.embedded import database as opened_database
 from deploy.logins import prepare
+from deploy.register import transaction
 from deploy.settings import read as read_settings
 from hub.audit import service as audit
-from hub.store.database import Database, Role
+from hub.store.database import Role
 
 app = typer.Typer(help="The record of every act.", no_args_is_help=True)
 
@@ -31,10 +32,5 @@ def verify(data: Data = None) -> None:
 
 
 async def _verify(dsn: str) -> tuple[int, str]:
-    database = Database(dsn, pool_max=1)
-    await database.open()
-    try:
-        async with database.transaction(None, role=Role.SEALER) as tx:
-            return await audit.verify(tx)
-    finally:
-        await database.close()
+    async with transaction(dsn, None, Role.SEALER) as tx:
+        return await audit.verify(tx)

@@ -3,18 +3,18 @@
 import asyncio
 from datetime import UTC, datetime
 from typing import Annotated, Literal
+from uuid import UUID
 
 import typer
 
-from deploy.commands.options import Data
+from deploy.commands.options import Data, Organisation
 from deploy.embedded import database as opened_database
 from deploy.logins import prepare
-from deploy.register import ACTOR, organisation_id
+from deploy.register import organisation_id, transaction
 from deploy.settings import read as read_settings
 from hub.readings import service as stored
 from hub.readings.export import csv_text, json_text
 from hub.readings.rows import Exported
-from hub.store.database import Database
 from rules.model.period import Period
 
 
@@ -26,7 +26,7 @@ def readings(
     point: Annotated[str, typer.Option(help="Code of the point, e.g. EM-A-MAIN.energy.")],
     start: Annotated[str, typer.Option("--from", help="First moment, ISO 8601, UTC unless it says otherwise.")],
     end: Annotated[str, typer.Option("--to", help="Moment after the last.")],
-    organisation: Annotated[str, typer.Option(help="Code of the organisation.")] = "RIVERSIDE-GROUP",
+    organisation: Organisation = None,
     form: Annotated[Literal["json", "csv"], typer.Option("--format", help="json or csv.")] = "csv",
     data: Data = None,
 ) -> None:
@@ -34,18 +34,13 @@ def readings(
     settings = read_settings(data=data)
     period = _period(start, end)
     with opened_database(settings) as dsn:
-        rows = asyncio.run(_rows(prepare(settings, dsn), organisation, dsn, point, period))
+        rows = asyncio.run(_rows(prepare(settings, dsn), organisation_id(dsn, organisation), point, period))
     typer.echo((json_text if form == "json" else csv_text)(rows), nl=form == "json")
 
 
-async def _rows(hub: str, organisation: str, dsn: str, point: str, period: Period) -> list[Exported]:
-    database = Database(hub, pool_max=1)
-    await database.open()
-    try:
-        async with database.transaction(organisation_id(dsn, organisation), ACTOR) as tx:
-            return await stored.exported(tx, point, period)
-    finally:
-        await database.close()
+async def _rows(hub: str, organisation: UUID, point: str, period: Period) -> list[Exported]:
+    async with transaction(hub, organisation) as tx:
+        return await stored.exported(tx, point, period)
 
 
 def _period(start: str, end: str) -> Period:
