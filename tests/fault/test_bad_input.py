@@ -15,16 +15,21 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from deploy.broker import Broker
+from hub.assets import service as assets
 from hub.ingest.acts import HEAD_BYTES
+from hub.ingest.commit import Committer
+from hub.ingest.counts import Counts
+from hub.ingest.session import Sessions
 from hub.main import HubSettings, run
+from hub.store.database import Database
 from rules.wire import topics
 from rules.wire.sparkplug import DataType, Metric, Payload, encode
 from rules.wire.topics import Verb
-from tests.builders import RIVERSIDE, Dsns, Park
+from tests.builders import ENGINEER, RIVERSIDE, Dsns, Park, site_file
 from tests.builders_wire import PretendEdge
 from tests.conftest import HUB_PASSWORD
 from tests.fault.command_line import CommandLine, Ended, started
-from tests.field import device_text, free_port, site_text
+from tests.field import device_text, free_port, site_text, write_site
 
 pytestmark = pytest.mark.fault
 TEXT = RIVERSIDE.read_text("utf-8")
@@ -281,6 +286,40 @@ def poison(edge: PretendEdge, began: datetime) -> list[tuple[str, bytes, str]]:
     blobs = [(topic, dice.randbytes(dice.randint(1, 400)), "") for _ in range(BLOBS)]  # last: a flood is only counted
     blobs += [(node.format(verb), dice.randbytes(99), "") for verb in ("NBIRTH", "NDEATH", "NDATA")]
     return [*bad, (many.topic, many.payload, ""), *blobs]
+
+
+async def test_two_devices_cannot_share_a_point_and_the_batch_is_stored_all_the_same(
+    database: Database, dsns: Dsns, tmp_path: Path
+) -> None:
+    path = write_site(tmp_path, site_text(1, device_text("EM-1", 1) + device_text("EM-1.power", 2)))
+    file = site_file(path)
+    organisation = assets.open_organisation(dsns.owner, file.organisation)
+    async with database.transaction(organisation, ENGINEER) as tx:
+        await assets.register(tx, file)
+    now = datetime.now(UTC).replace(microsecond=0)
+    edge = PretendEdge("S1", devices={"EM-1.power": "rs-em3", "EM-1": "rs-em3"})
+    births = edge.births()
+    number = metric(topics.NUMBER, alias=edge.aliases["EM-1", topics.NUMBER])
+    names = [number, metric("power.energy", alias=900), metric("power", alias=901)]
+    false = edge.message(Verb.DBIRTH, names, "EM-1")
+    said = [Metric(alias=900, at=now, value=66.0), Metric(alias=901, at=now, value=7.0)]
+    messages = [*births, false, edge.data("EM-1.power", [("energy", now, 5.0)]), edge.data("EM-1", [], extra=said)]
+
+    async def judge(*_: object) -> None:
+        pass
+
+    sessions, committer = Sessions(), Committer(database, judge, Counts(), now)
+    outcome = await committer.commit([act for one in messages for act in sessions.take(one, now)], now)
+    assert [committed for _, committed in outcome.acknowledge.values()] == [2]
+    with psycopg.connect(dsns.owner) as connection:
+        stored = connection.execute(
+            "SELECT code, value FROM samples JOIN points ON id = point_id ORDER BY 1"
+        ).fetchall()
+        kind = connection.execute("SELECT kind FROM points WHERE code = 'EM-1.power.energy'").fetchall()
+        [(reason,)] = connection.execute("SELECT reason FROM quarantine").fetchall()
+    assert stored == [("EM-1.power", 7.0), ("EM-1.power.energy", 5.0)]
+    assert kind == [("counter",)]
+    assert "'EM-1.power.energy' of device 'EM-1' has the code of a point of another device" in reason
 
 
 @pytest.fixture
