@@ -20,7 +20,7 @@ def node_birth(at: datetime, bd_seq: int, spool: str, committed: int) -> tuple[M
     return (
         Metric(name=topics.BD_SEQ, at=at, value=bd_seq, datatype=DataType.INT64),
         Metric(name=topics.REBIRTH, at=at, value=False, datatype=DataType.BOOLEAN),
-        Metric(name=topics.SPOOL, at=at, value=spool, datatype=DataType.STRING),
+        _speaker(spool),
         Metric(name=topics.COMMITTED, at=at, value=committed, datatype=DataType.INT64),
         *node_data(at, depth=0, clock_step_ms=0),
     )
@@ -39,10 +39,11 @@ def node_death(bd_seq: int) -> tuple[Metric, ...]:
     return (Metric(name=topics.BD_SEQ, value=bd_seq, datatype=DataType.INT64),)
 
 
-def device_birth(member: Member, at: datetime, last_number: int) -> tuple[Metric, ...]:
-    """Name every point of a device, with its alias, last value and nature."""
+def device_birth(member: Member, at: datetime, last_number: int, spool: str) -> tuple[Metric, ...]:
+    """Name every point of a device, with its alias, last value and nature, and which spool speaks."""
     number = Metric(name=topics.NUMBER, alias=member.number_alias, at=at, value=last_number, datatype=DataType.INT64)
     return (
+        _speaker(spool),
         number,
         *(
             _born(name, member.aliases[name], point, member.latest.get(name), at)
@@ -71,10 +72,11 @@ def _nature(point: Point) -> dict[str, str]:
     return nature if point.modulus is None else {**nature, topics.MODULUS: f"{point.modulus:f}"}
 
 
-def device_data(member: Member, frame: Frame) -> tuple[Metric, ...]:
-    """Carry one frame: its spool number, then its readings by alias."""
+def device_data(member: Member, frame: Frame, spool: str) -> tuple[Metric, ...]:
+    """Carry one frame: whose spool it comes from, its number there, then its readings by alias."""
     skip = len(frame.device) + 1
     return (
+        _speaker(spool),
         Metric(alias=member.number_alias, value=frame.number, datatype=DataType.INT64),
         *(
             Metric(
@@ -87,3 +89,8 @@ def device_data(member: Member, frame: Frame) -> tuple[Metric, ...]:
             for reading in frame.readings
         ),
     )
+
+
+def _speaker(spool: str) -> Metric:
+    """Tell the messages of two edges apart that were given one name by mistake."""
+    return Metric(name=topics.SPOOL, value=spool, datatype=DataType.STRING)

@@ -173,7 +173,7 @@ class Publisher:
 
     def _bear_device(self, link: Link, device: str) -> None:
         member = self._roster.members[device]
-        born = births.device_birth(member, self._clock.now(), self._spool.last_number)
+        born = births.device_birth(member, self._clock.now(), self._spool.last_number, self._spool.identity)
         self._say(link, Verb.DBIRTH, born, device)
 
     def _say(self, link: Link, verb: Verb, metrics: tuple[Metric, ...], device: str = "") -> int:
@@ -201,7 +201,7 @@ class Publisher:
         self._say_turns(link, self._window.sent)
 
     def _send(self, link: Link, frame: Frame) -> None:
-        metrics = births.device_data(self._roster.members[frame.device], frame)
+        metrics = births.device_data(self._roster.members[frame.device], frame, self._spool.identity)
         message_id = self._say(link, Verb.DDATA, metrics, frame.device)
         self._health.sent += 1
         self._health.resends += self._window.note_sent(frame.number, self._monotonic_s())

@@ -30,6 +30,7 @@ def create(database: Database, needs: Callable[[Right], Callable[..., Any]]) -> 
     """Give the routes; ``needs(right)`` is the dependency that lets a caller in."""
     router = APIRouter(prefix="/api")
     console = Depends(needs(Right.SEE_CONSOLE))
+    points = Depends(needs(Right.SEE_POINTS))
 
     @router.get("/health")
     async def health() -> dict[str, str]:
@@ -43,7 +44,7 @@ def create(database: Database, needs: Callable[[Right], Callable[..., Any]]) -> 
         point: str,
         start: Annotated[datetime, Query(alias="from")],
         end: Annotated[datetime, Query(alias="to")],
-        caller: Caller = console,
+        caller: Caller = points,
     ) -> dict[str, Any]:
         """Give min, max and last of a point's good readings per step between two aware times."""
         period = _period(start, end)

@@ -10,7 +10,7 @@ from hub.audit import service as audit
 from hub.ingest import storage
 from hub.ingest.acts import Act, Address, Fault, Frame, Rejected
 from hub.ingest.counts import Counts
-from hub.ingest.directory import Directory
+from hub.ingest.directory import POINTS_PER_DEVICE_MAX, Directory
 from hub.ingest.line import Line
 from hub.ingest.plan import Plan, plan
 from hub.ingest.quarantine import Ration
@@ -198,7 +198,8 @@ def _rows(batch: _Batch) -> tuple[list[Row], About]:
         device = batch.directory.devices[line.id, frame.birth.device]
         strange = {sample.measure for sample in frame.samples} - points.keys()
         if strange:
-            batch.made.rejected.append((line.organisation_id, _taken(line, frame, sorted(strange))))
+            full = len(points) >= POINTS_PER_DEVICE_MAX
+            batch.made.rejected.append((line.organisation_id, _pointless(line, frame, min(strange), full=full)))
         for measure, at, value, quality, historical in frame.samples:
             point = points.get(measure)
             if point is None:
@@ -241,10 +242,13 @@ def _stranger(line: Line, device: str, frame: Frame | None = None) -> Rejected:
     return Rejected(line.address, topic, Fault.UNKNOWN_DEVICE, sentence, b"")
 
 
-def _taken(line: Line, frame: Frame, measures: list[str]) -> Rejected:
+def _pointless(line: Line, frame: Frame, measure: str, *, full: bool) -> Rejected:
     device = frame.birth.device
     sentence = (
-        f"The point '{device}.{measures[0]}' of device '{device}' has the code of a point of another device; "
+        f"Device '{device}' already has {POINTS_PER_DEVICE_MAX} points, so '{measure}' is not made one; "
+        "let its gateway stop inventing names."
+        if full
+        else f"The point '{device}.{measure}' of device '{device}' has the code of a point of another device; "
         "rename one of the two devices."
     )
     return Rejected(line.address, frame.topic, Fault.VALUE, sentence, frame.head)

@@ -13,6 +13,7 @@ from hub.store.database import Transaction
 from hub.store.sql import queries
 
 SQL = queries(__package__)
+POINTS_PER_DEVICE_MAX = 2_000  # beyond this a gateway invents names; what it says under them is quarantined
 REMEMBER = timedelta(minutes=1)
 NOTHING: Mapping[str, int] = MappingProxyType({})
 
@@ -58,7 +59,10 @@ class Directory:
                 self.devices[device.gateway_id, device.code] = device
 
     async def _make_points(self, tx: Transaction, news: Mapping[UUID, tuple[Device, Birth]]) -> None:
-        rows = [_point(device, spec) for device, birth in news.values() for spec in birth.specs.values()]
+        known: dict[UUID, set[str]] = {device_id: set() for device_id in news}
+        for point in await tx.all(PointOf, SQL["points"], {"devices": list(news)}):
+            known[point.device_id].add(point.measure)
+        rows = [_point(device, spec) for device, birth in news.values() for spec in _admitted(birth, known[device.id])]
         rows.sort(key=lambda row: str(row["code"]))  # one order for all writers
         if rows:
             await tx.run_many(SQL["put_point"], rows)
@@ -67,6 +71,13 @@ class Directory:
             self.points[device_id] = {}
         for point in await tx.all(PointOf, SQL["points"], {"devices": list(news)}):
             self.points[point.device_id][point.measure] = point.id
+
+
+def _admitted(birth: Birth, known: set[str]) -> list[Spec]:
+    """Give the specs of points that are known, and of as many new ones as the limit leaves room for."""
+    new = [spec for spec in birth.specs.values() if spec.measure not in known]
+    room = max(0, POINTS_PER_DEVICE_MAX - len(known))
+    return [spec for spec in birth.specs.values() if spec.measure in known] + new[:room]
 
 
 def _point(device: Device, spec: Spec) -> dict[str, object]:

@@ -188,6 +188,10 @@ def parse(text: str) -> tuple[Rule, ...]:
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark else ""
         raise InvalidRulesError([f"The rule file is not YAML{line}; check its indentation."]) from None
+    if not isinstance(data, Mapping) or not isinstance(data.get("rules"), list):
+        raise InvalidRulesError(
+            ["The rule file has no list under 'rules'; begin it with 'rules:' and a list of rules."]
+        )
     try:
         rules = _File.model_validate(data).rules
     except ValidationError as error:
