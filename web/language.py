@@ -17,6 +17,8 @@ DEFAULT = "zh"
 TAGS = {"zh": "zh-CN", "en": "en-GB"}  # for <html lang>, which also picks the right glyphs
 LOCALES = {"zh": "zh_Hans_CN", "en": "en_GB"}
 MISSING = "–"
+PLACES_MONEY = 2
+PLACES_MAX = 6
 
 
 class MissingCatalogueError(RuntimeError):
@@ -54,6 +56,25 @@ def number(value: float | Decimal | None, language: str, places: int | None = No
     return str(format_decimal(value, format=pattern.rstrip("."), locale=LOCALES[language]))
 
 
+def reading(face: str | Decimal, language: str) -> str:
+    """Write a counter's reading with the places that it was stored with (an estimated one has no end of them)."""
+    exact = Decimal(face)
+    own = exact.as_tuple().exponent
+    return number(exact, language, min(max(0, -own), PLACES_MAX) if isinstance(own, int) else PLACES_MAX)
+
+
+def price(value: str | Decimal, language: str) -> str:
+    """Write a price: two places, or all of its own where two do not say it."""
+    exact = Decimal(value)
+    return number(exact, language, PLACES_MONEY) if places(exact) <= PLACES_MONEY else reading(exact, language)
+
+
+def amount(value: str | Decimal, language: str) -> str:
+    """Write an amount before it is rounded: at least two places, then as far as they say something."""
+    exact = Decimal(value)
+    return number(exact, language, min(max(places(exact), PLACES_MONEY), PLACES_MAX))
+
+
 def day(value: date | None, language: str) -> str:
     """Write a day."""
     if value is None:
@@ -67,6 +88,12 @@ def clock(at: datetime | None, zone: ZoneInfo, language: str, *, seconds: bool =
         return MISSING
     form = ("MM-dd HH:mm" if language == "zh" else "d MMM HH:mm") + (":ss" if seconds else "")
     return str(format_datetime(at.astimezone(zone), form, locale=LOCALES[language]))
+
+
+def instant(at: datetime, zone: ZoneInfo, language: str) -> str:
+    """Write a moment in the time of the site to the millisecond, with its year: what evidence needs."""
+    form = "yyyy-MM-dd" if language == "zh" else "d MMM yyyy"
+    return str(format_datetime(at.astimezone(zone), f"{form} HH:mm:ss.SSS", locale=LOCALES[language]))
 
 
 def places(resolution: Decimal) -> int:

@@ -1,6 +1,7 @@
 """Templates to text: one Jinja environment per language."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -42,9 +43,15 @@ def environment(spoken: str) -> Environment:
         number=lambda value, places=None: language.number(value, spoken, places),
         measured=lambda value, resolution: language.number(value, spoken, language.places(resolution)),
         money=lambda value: language.number(value, spoken, 2),
+        face=lambda value: language.reading(value, spoken),
+        price=lambda value: language.price(value, spoken),
+        amount=lambda value: language.amount(value, spoken),
+        exact=lambda value: language.number(Decimal(value), spoken),
+        actor=lambda login: translations.gettext(words.actor(login)),
         day=lambda value: language.day(value, spoken),
         comma=lambda parts: language.comma(parts, spoken),
         clock=_clock,
+        instant=_instant,
         iso=_iso,
         moment=datetime.fromisoformat,
     )
@@ -54,6 +61,11 @@ def environment(spoken: str) -> Environment:
 @pass_context
 def _clock(context: Context, at: datetime | None, seconds: bool = True) -> str:
     return language.clock(at, context["zone"], context["language"], seconds=seconds)
+
+
+@pass_context
+def _instant(context: Context, at: datetime) -> str:
+    return language.instant(at, context["zone"], context["language"])
 
 
 def _iso(at: datetime) -> str:

@@ -148,6 +148,7 @@ class Needs:
 
 Anyone = Annotated[Visit, Depends(Needs())]
 ConsoleVisit = Annotated[Visit, Depends(Needs(Right.SEE_CONSOLE))]
+PointsVisit = Annotated[Visit, Depends(Needs(Right.SEE_POINTS))]
 AlarmVisit = Annotated[Visit, Depends(Needs(Right.ACKNOWLEDGE_ALARMS))]
 OrdersVisit = Annotated[Visit, Depends(Needs(Right.SEE_ORDERS))]
 DispatchVisit = Annotated[Visit, Depends(Needs(Right.DIRECT_ORDERS))]

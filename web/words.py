@@ -93,6 +93,15 @@ def word(code: str) -> str:
     return WORDS.get(code, code.rpartition(".")[2].replace("_", " "))
 
 
+SYSTEM = "plantroom"
+SYSTEM_NAME = N_("Plantroom")
+
+
+def actor(login: str) -> str:
+    """Give who did something: the name of the machine for its own parts, else the login."""
+    return SYSTEM_NAME if login.partition("/")[0] == SYSTEM else login
+
+
 # Sentences of the hub that name nothing variable, as the pages show them.
 SENTENCES = (
     N_("The name or the password is wrong, or the account is locked for a few minutes."),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Annotated, Any
 from uuid import UUID
@@ -16,7 +16,7 @@ from hub.alarms import service as alarms
 from hub.alarms.rows import Alarm
 from hub.store.database import Transaction
 from hub.work import service as work
-from hub.work.rows import Link
+from hub.work.rows import Link, Order
 from rules.detect.book import RuleBook
 from rules.detect.rule import Rule
 from web.export import table
@@ -26,6 +26,11 @@ from web.session import AlarmVisit, ConsoleVisit, zone_of
 router = APIRouter()
 PRIORITIES = ("critical", "high", "medium", "low")
 FAR_FUTURE_MS = 10**14
+HISTORY_PAGE = 100
+HISTORY_EXPORT = 500
+TREND = timedelta(hours=4)
+AFTER_CLEARING = timedelta(minutes=30)
+ORDERS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,20 +126,40 @@ async def history(visit: ConsoleVisit, before: datetime | None = None) -> HTMLRe
     """Show what was, newest first."""
     async with visit.transaction() as tx:
         past = before if before is not None and before.tzinfo else visit.now
-        found = await alarms.history(tx, past, most=100)
-        rows = await _with_orders(tx, found)
-        return await visit.page(tx, "console/alarm_history.html", rows=rows, full=len(found) == 100)  # noqa: PLR2004
+        rows = await _with_orders(tx, await alarms.history(tx, past, most=HISTORY_PAGE))
+        said = {"rows": rows, "full": len(rows) == HISTORY_PAGE, "before": before}
+        return await visit.page(tx, "console/alarm_history.html", **said)
+
+
+@router.get("/alarms/history.csv")
+async def export_history(visit: ConsoleVisit, before: datetime | None = None) -> Response:
+    """Give what was as CSV, newest first, from the page that is shown on."""
+    async with visit.transaction() as tx:
+        past = before if before is not None and before.tzinfo else visit.now
+        rows = await _with_orders(tx, await alarms.history(tx, past, most=HISTORY_EXPORT))
+        return table("alarm-history", [_cells(row) for row in rows])
 
 
 @router.get("/alarms/{alarm_id}")
 async def one(visit: ConsoleVisit, alarm_id: UUID) -> HTMLResponse:
-    """Show one alarm with its journal, cause and advice."""
+    """Show one alarm with its trend, journal, cause and advice, and the last orders of the device."""
     async with visit.transaction() as tx:
         alarm = await alarms.one(tx, alarm_id)
-        row = (await _with_orders(tx, [alarm]))[0]
-        journal = await alarms.journal(tx, alarm_id)
-        rule = _rule(alarm)
-        return await visit.page(tx, "console/alarm.html", row=row, journal=journal, rule=rule)
+        end = visit.now if alarm.cleared_at is None else min(visit.now, alarm.cleared_at + AFTER_CLEARING)
+        said = {
+            "row": (await _with_orders(tx, [alarm]))[0],
+            "journal": await alarms.journal(tx, alarm_id),
+            "rule": rule_of(alarm.rule, alarm.rule_version),
+            "start": end - TREND,
+            "end": end,
+            "orders": await _last_orders(tx, alarm) if visit.who.may(Right.SEE_ORDERS) else [],
+        }
+        return await visit.page(tx, "console/alarm.html", **said)
+
+
+async def _last_orders(tx: Transaction, alarm: Alarm) -> list[Order]:
+    found = [order for order in await work.orders(tx, open_only=False) if order.device_id == alarm.device_id]
+    return sorted(found, key=lambda order: -order.number)[:ORDERS_SHOWN]
 
 
 @router.post("/alarms/{alarm_id}/acknowledge")
@@ -154,8 +179,9 @@ def _book() -> RuleBook:
     return definitions.load()
 
 
-def _rule(alarm: Alarm) -> Rule | None:
-    return _book().version(alarm.rule, alarm.rule_version)
+def rule_of(code: str, version: int = 0) -> Rule | None:
+    """Give a version of a shipped rule, else its newest one."""
+    return _book().version(code, version)
 
 
 def _cells(row: Row) -> dict[str, Any]:

@@ -143,7 +143,7 @@ async def invoice(visit: InvoiceVisit, number: str) -> HTMLResponse:
     """Show an invoice, each line with what it stands on."""
     async with visit.transaction() as tx:
         view = await billing.invoice_view(tx, await billing.numbered(tx, number))
-        sees_points = visit.who.may(Right.SEE_CONSOLE)
+        sees_points = visit.who.may(Right.SEE_POINTS)
         return await visit.page(tx, "console/invoice.html", view=view, sees_points=sees_points)
 
 

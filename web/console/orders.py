@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,6 +10,8 @@ from fastapi import APIRouter, Form, Response
 from fastapi.responses import HTMLResponse
 
 from hub.access.rights import Right
+from hub.alarms import service as alarms
+from hub.alarms.rows import Alarm
 from hub.store.database import Transaction
 from hub.work import service as work
 from hub.work.rows import Entry, Order, Technician
@@ -20,14 +23,16 @@ from web.session import OrdersVisit, zone_of
 
 router = APIRouter()
 NUMBERS_END = 10**12
+ALARMS_SEEN = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One order as its page shows it: history, what the asking person can do, who could go."""
+    """One order as its page shows it: history, its alarms, what the asking person can do, who could go."""
 
     order: Order
     history: tuple[Entry, ...]
+    alarms: tuple[Alarm, ...]
     steps: tuple[Verb, ...]
     technicians: tuple[Technician, ...]
 
@@ -49,7 +54,21 @@ async def sheet(tx: Transaction, filters: Mapping[str, str]) -> list[Sheet]:
     order = await work.numbered(tx, int(number) if number.isdecimal() else 0)
     steps = work.next_steps(tx, order)
     people = await work.technicians(tx) if Verb.ASSIGN in steps else []
-    return [Sheet(order, tuple(await work.history(tx, order.id)), steps, tuple(sorted(people, key=lambda p: p.login)))]
+    about = tuple(await alarms_of(tx, order))
+    return [
+        Sheet(
+            order, tuple(await work.history(tx, order.id)), about, steps, tuple(sorted(people, key=lambda p: p.login))
+        )
+    ]
+
+
+async def alarms_of(tx: Transaction, order: Order) -> list[Alarm]:
+    """Give the alarms of which an order takes care, newest first."""
+    if order.device_id is None:
+        return []
+    found = await alarms.history(tx, datetime.now(UTC), order.device_id, most=ALARMS_SEEN)
+    links = await work.of_alarms(tx, [alarm.id for alarm in found])
+    return [alarm for alarm in found if alarm.id in links and links[alarm.id].order_id == order.id]
 
 
 LIST = LiveList(
@@ -57,7 +76,7 @@ LIST = LiveList(
     key=lambda order: str(order.number), sort=sort,
 )  # fmt: skip
 SHEET = LiveList(
-    "order", frozenset({"work_order"}), Right.SEE_ORDERS, "rows/order_sheet.html", sheet,
+    "order", frozenset({"work_order", "alarm"}), Right.SEE_ORDERS, "rows/order_sheet.html", sheet,
     key=lambda row: str(row.order.number), sort=lambda _: "", personal=True,
 )  # fmt: skip
 

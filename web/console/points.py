@@ -13,12 +13,14 @@ from hub.readings import service as readings
 from hub.readings.rows import Latest
 from hub.store.database import Transaction
 from rules.model.quality import Quality
+from web.console.neighbours import around
 from web.export import table
 from web.lists import LiveList
-from web.session import ConsoleVisit, zone_of
+from web.session import PointsVisit, zone_of
 
 router = APIRouter()
 RANGES = {"4h": timedelta(hours=4), "1d": timedelta(days=1), "7d": timedelta(days=7), "62d": timedelta(days=62)}
+YEARS = range(2000, 2100)  # a moment in an address beyond them is a slip
 
 
 def _lets_through(row: Latest, filters: Mapping[str, str]) -> bool:
@@ -41,17 +43,17 @@ async def latest_of_one(tx: Transaction, filters: Mapping[str, str]) -> list[Lat
 
 
 LIST = LiveList(
-    "points", frozenset({"latest", "gateway"}), Right.SEE_CONSOLE, "rows/point.html", latest,
+    "points", frozenset({"latest", "gateway"}), Right.SEE_POINTS, "rows/point.html", latest,
     key=lambda row: str(row.point_id), sort=lambda row: row.point,
 )  # fmt: skip
 ONE = LiveList(
-    "point", frozenset({"latest"}), Right.SEE_CONSOLE, "rows/point_now.html", latest_of_one,
+    "point", frozenset({"latest"}), Right.SEE_POINTS, "rows/point_now.html", latest_of_one,
     key=lambda row: str(row.point_id), sort=lambda _: "",
 )  # fmt: skip
 
 
 @router.get("/points")
-async def show(visit: ConsoleVisit, q: str = "", show: str = "") -> HTMLResponse:
+async def show(visit: PointsVisit, q: str = "", show: str = "") -> HTMLResponse:
     """Show the latest readings; the filter is in the address."""
     filters = {name: value for name, value in (("q", q.strip()[:80]), ("show", show)) if value}
     async with visit.transaction() as tx:
@@ -70,23 +72,24 @@ async def show(visit: ConsoleVisit, q: str = "", show: str = "") -> HTMLResponse
 
 
 @router.get("/points.csv")
-async def export(visit: ConsoleVisit, q: str = "", show: str = "") -> Response:
+async def export(visit: PointsVisit, q: str = "", show: str = "") -> Response:
     """Give the list as CSV."""
     async with visit.transaction() as tx:
         return table("points", [_cells(row) for row in await latest(tx, {"q": q, "show": show})])
 
 
 @router.get("/points/{code}")
-async def one(visit: ConsoleVisit, code: str, range: str = "1d", at: datetime | None = None) -> HTMLResponse:  # noqa: A002 - the address's word
+async def one(visit: PointsVisit, code: str, range: str = "1d", at: datetime | None = None) -> HTMLResponse:  # noqa: A002 - the address's word
     """Show the trend of a point: up to now, or around ``at`` (a bill's reading)."""
     span = range if range in RANGES else "1d"
     async with visit.transaction() as tx:
         point = await readings.point(tx, code)
         now = await latest_of_one(tx, {"code": code})
         rows = ONE.rows(now, visit.language, visit.who.role, await zone_of(tx))
-        end = at + RANGES[span] / 2 if at is not None and at.tzinfo else visit.now
-        said = {"point": point, "rows": rows, "range": span, "ranges": list(RANGES), "at": at, "end": end,
-                "start": end - RANGES[span]}  # fmt: skip
+        mark = at if at is not None and at.tzinfo and at.year in YEARS else None
+        end = visit.now if mark is None else mark + RANGES[span] / 2
+        said = {"point": point, "rows": rows, "range": span, "ranges": list(RANGES), "at": mark, "end": end,
+                "start": end - RANGES[span], "near": await around(tx, code, mark) if mark else []}  # fmt: skip
         return await visit.page(tx, "console/point.html", **said)
 
 

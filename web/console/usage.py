@@ -89,8 +89,22 @@ def bars(used: Sequence[float | None]) -> tuple[Bar, ...]:
     return tuple(Bar(hour, None if kwh is None else kwh / most, kwh) for hour, kwh in enumerate(used))
 
 
-async def completeness(tx: Transaction, site: Site, now: datetime) -> float | None:
-    """Give the share of today's whole hours in which counters have a good reading; None before the first hour is over.
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """How many of today's whole hours of all counters, ``of`` together, have a good reading."""
+
+    counters: int
+    good: int
+    of: int
+
+    @property
+    def percent(self) -> float:
+        """The share in per cent, rounded down: 100 only when nothing is missing."""
+        return self.good * 1000 // self.of / 10
+
+
+async def completeness(tx: Transaction, site: Site, now: datetime) -> Complete | None:
+    """Give how complete the counters' readings are today; None before the first hour is over.
 
     Counters only: what is billed stands on them, and they report even when nothing changes.
     """
@@ -101,4 +115,4 @@ async def completeness(tx: Transaction, site: Site, now: datetime) -> float | No
     counters = {point.id for point in await assets.points(tx) if point.kind == "counter"}
     found = [one for one in await readings.completeness(tx, Period(start, end), site.id) if one.point_id in counters]
     hours = sum(one.hours for one in found)
-    return sum(one.hours_good for one in found) / hours if hours else None
+    return Complete(len(found), sum(one.hours_good for one in found), hours) if hours else None

@@ -63,6 +63,8 @@ function plot(box, data) {
   const full = new Intl.DateTimeFormat(language, { dateStyle: "short", timeStyle: "medium", timeZone: zone });
   const number = new Intl.NumberFormat(language, { maximumFractionDigits: 3 });
   const written = (value) => (value === null || value === undefined ? "–" : `${number.format(value)} ${unit}`);
+  const limit = box.dataset.limit === undefined ? null : Number(box.dataset.limit);
+  if (limit !== null) data.push(data[0].map(() => limit));
   const chart = new uPlot({
     width: box.clientWidth,
     height: 300,
@@ -76,6 +78,7 @@ function plot(box, data) {
       { label: wordsValue ?? unit, stroke: "#2f5f86", width: 1.4, spanGaps: false, value: (u, v) => written(v) },
       { label: box.dataset.wordsMin ?? "min", stroke: "transparent", spanGaps: false, value: (u, v) => written(v), points: { show: false } },
       { label: box.dataset.wordsMax ?? "max", stroke: "transparent", spanGaps: false, value: (u, v) => written(v), points: { show: false } },
+      ...(limit === null ? [] : [{ label: box.dataset.wordsLimit ?? "limit", stroke: "#1f272e", width: 1.2, dash: [7, 4], value: () => written(limit), points: { show: false } }]),
     ],
     bands: [{ series: [3, 2], fill: "rgba(47, 95, 134, 0.14)" }],
     hooks: mark ? { draw: [(u) => line(u, Date.parse(mark) / 1000)] } : {},
