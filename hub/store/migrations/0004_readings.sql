@@ -74,6 +74,7 @@ CREATE VIEW latest_readings WITH (security_barrier) AS
 CREATE VIEW hourly_readings WITH (security_barrier) AS
     SELECT p.organisation_id, p.site_id, p.device_id, p.code AS point, h.*
     FROM points p JOIN hourly h ON h.point_id = p.id;
+GRANT plantroom_reader TO CURRENT_USER; -- an owner who is no superuser may hand views only to a role that he can take
 GRANT CREATE ON SCHEMA public TO plantroom_reader;
 ALTER VIEW readings OWNER TO plantroom_reader;
 ALTER VIEW latest_readings OWNER TO plantroom_reader;
