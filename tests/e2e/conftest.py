@@ -17,8 +17,15 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 OUT = Path(__file__).parent / "out"
+PICTURES = Path(__file__).parents[2] / "web" / "pictures"
+PICTURE_BYTES_MAX = 150_000
 DESKTOP = {"width": 1360, "height": 820}
 PHONE = {"width": 360, "height": 740}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``pytest tests/e2e --pictures`` makes the pictures of the README anew."""
+    parser.addoption("--pictures", action="store_true", help="write web/pictures/*.png")
 
 
 @pytest.fixture
@@ -43,9 +50,10 @@ async def browser() -> AsyncIterator[Browser]:
 class Visitor:
     """One browser context, signed in as a role; ``complaints`` is what its pages said that they should not."""
 
-    def __init__(self, page: Page, url: str) -> None:
+    def __init__(self, page: Page, url: str, *, pictures: bool = False) -> None:
         self.page = page
         self.url = url
+        self.pictures = pictures
         self.complaints: list[str] = []
         page.on(
             "console", lambda said: self.complaints.append(said.text) if said.type in ("error", "warning") else None
@@ -75,18 +83,33 @@ class Visitor:
         OUT.mkdir(exist_ok=True)
         await self.page.screenshot(path=OUT / f"{name}.png", full_page=full)
 
+    async def picture(self, name: str, width: int, height: int) -> None:
+        """Make a picture for the README, where that is asked for."""
+        if not self.pictures:
+            return
+        PICTURES.mkdir(exist_ok=True)
+        await self.page.set_viewport_size({"width": width, "height": height})
+        await self.page.mouse.move(0, 0)
+        await self.page.wait_for_timeout(300)
+        made = await self.page.screenshot(path=PICTURES / f"{name}.png")
+        assert len(made) < PICTURE_BYTES_MAX
+
+
+def _pictures(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--pictures", default=False))
+
 
 @pytest.fixture
-async def visitor(browser: Browser, stage: Stage) -> Visitor:
+async def visitor(browser: Browser, stage: Stage, request: pytest.FixtureRequest) -> Visitor:
     """A desktop visitor who has not signed in."""
     context = await browser.new_context(viewport=DESKTOP, locale="en-GB")  # type: ignore[arg-type]
     page = await context.new_page()
-    return Visitor(page, stage.url)
+    return Visitor(page, stage.url, pictures=_pictures(request))
 
 
 @pytest.fixture
-async def phone(browser: Browser, stage: Stage) -> Visitor:
+async def phone(browser: Browser, stage: Stage, request: pytest.FixtureRequest) -> Visitor:
     """A visitor with a small phone."""
     context = await browser.new_context(viewport=PHONE, locale="en-GB", has_touch=True, is_mobile=True)  # type: ignore[arg-type]
     page = await context.new_page()
-    return Visitor(page, stage.url)
+    return Visitor(page, stage.url, pictures=_pictures(request))

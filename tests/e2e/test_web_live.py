@@ -35,6 +35,7 @@ async def test_an_alarm_appears_without_a_reload_and_its_order_too(stage: Stage,
     await expect(page.locator("#chips")).to_contain_text("Critical 1")
     assert await page.evaluate("window.mark") == "still the same page"
     assert visitor.complaints == []
+    await visitor.picture("alarms", 1280, 640)
 
 
 async def test_acknowledging_shows_on_another_console_at_once(stage: Stage, visitor: Visitor) -> None:

@@ -1,9 +1,13 @@
 """Every page opens in both languages without a complaint of the browser, and can be used by everybody."""
 
 import re
+from decimal import Decimal
+from io import BytesIO
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import expect
+from pypdf import PdfReader
 
 from tests.e2e.conftest import DESKTOP, PHONE, Visitor
 from tests.e2e.stage import AHU, Stage
@@ -16,7 +20,12 @@ ADMINISTRATORS = [
     f"/points/{AHU}.supply_temp", "/points/EM-A-MAIN.energy?range=62d",
     "/gateways", "/tenants", "/leases", "/leases/L-2024-001", "/invoices",
 ]  # fmt: skip
-LISTS = ["/alarms", "/orders", "/points", "/gateways", "/tenants", "/leases", "/invoices"]
+LISTS = ["/alarms", "/alarms/history", "/orders", "/points", "/gateways", "/tenants", "/leases", "/invoices"]
+
+
+def figure(text: str) -> Decimal:
+    """The number that a text begins with."""
+    return Decimal(text.split(maxsplit=1)[0].replace(",", ""))
 
 
 async def serious(visitor: Visitor) -> list[str]:
@@ -108,14 +117,83 @@ async def test_each_metered_line_of_a_bill_opens_to_its_two_readings(stage: Stag
     text = await how.inner_text()
     for word in ("Start reading", "End reading", "Multiplier", "Tariff", "Bands", "Days", "Rounding", "Tax"):
         assert word in text
-    start, end = [await how.locator("dd a").nth(i).inner_text() for i in (0, 1)]
-    used = float(end.split()[0]) - float(start.split()[0])
-    assert used == pytest.approx(float(re.findall(r"Consumption\s+([\d.]+)", text)[0]))
-    await how.locator("dd a").first.click()
-    await page.wait_for_selector(".trend canvas")
-    assert "/points/" in page.url
+    start, end = [figure(await how.locator("dd a").nth(i).inner_text()) for i in (0, 1)]
+    assert end - start == figure(re.findall(r"Consumption\s+([\d.,]+)", text)[0])
+    for word in ("CNY/kWh", "2024-01", "decimal places: 2"):
+        assert word in text
     answer = await page.request.get(f"{stage.url}/invoices/{number}.pdf")
     assert (await answer.body()).startswith(b"%PDF")
+    assert visitor.complaints == []
+
+
+async def test_the_billing_clerk_gets_from_a_line_to_each_of_its_readings_by_one_click(
+    stage: Stage, visitor: Visitor
+) -> None:
+    page = await visitor.sign_in(stage.users["billing"])
+    await page.click("nav >> text=Points")
+    await page.wait_for_selector("#points tr")
+    for which in (0, 1):
+        await visitor.open(f"/invoices/{await stage.first_invoice()}")
+        how = page.locator("details.how", has_text="Start reading").first
+        await how.locator("summary").click()
+        await how.scroll_into_view_if_needed()
+        if which == 0:
+            await visitor.picture("invoice", 1000, 740)
+        link = how.locator("dd a").nth(which)
+        billed, when = await link.inner_text(), await how.locator("dd a + span").nth(which).inner_text()
+        await link.click()
+        await page.wait_for_selector(".trend canvas")
+        here = page.locator("tr.here")
+        await expect(here).to_have_count(1)
+        assert await here.locator(".time").inner_text() == when
+        assert await here.locator(".value").inner_text() == billed.split()[0]
+        assert 8 <= await page.locator(".near tbody tr").count() <= 11
+        assert await serious(visitor) == []
+    await visitor.open("/points/EM-A-MAIN.energy?at=2020-01-01T00:00:00Z")
+    assert "No reading is stored around this moment" in await page.inner_text(".near")
+    assert visitor.complaints == []
+
+
+@pytest.mark.parametrize("width", [1280, 1024, 360])
+async def test_no_list_is_cut_off_on_smaller_screens(stage: Stage, visitor: Visitor, width: int) -> None:
+    page = await visitor.sign_in(stage.users["administrator"])
+    await page.set_viewport_size({"width": width, "height": 740})
+    for path in ["/", *LISTS, "/leases/L-2024-001", f"/invoices/{await stage.first_invoice()}"]:
+        await visitor.open(path)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width, path
+        beyond = await page.evaluate(
+            "Math.max(0, ...[...document.querySelectorAll('.list')].map((list) => list.scrollWidth - list.clientWidth))"
+        )
+        assert beyond == 0 or width < 1280, path  # a narrower box scrolls inside itself
+
+
+async def test_lists_and_bills_print_without_the_screen_around_them(stage: Stage, visitor: Visitor) -> None:
+    page = await visitor.sign_in(stage.users["administrator"])
+    await visitor.open("/points")
+    sheets = PdfReader(BytesIO(await page.pdf(prefer_css_page_size=True))).pages
+    assert len(sheets) > 2
+    for sheet in sheets:
+        assert "Quality" in sheet.extract_text()  # the head of the table
+        assert sheet.mediabox.width > sheet.mediabox.height
+    assert "Printed" in sheets[0].extract_text()
+    for path in ("/points", "/alarms", "/orders", f"/invoices/{await stage.first_invoice()}"):
+        await visitor.open(path)
+        await page.emulate_media(media="print")
+        for part in (".side", ".btn", "form", "#notices"):
+            assert await page.locator(f"{part}:visible").count() == 0, (path, part)
+        await page.emulate_media(media="screen")
+
+
+async def test_an_alarm_shows_its_trend_with_the_limit_and_what_was_done_before(stage: Stage, visitor: Visitor) -> None:
+    page = await visitor.sign_in(stage.users["engineer"])
+    await visitor.open(f"/alarms/{await stage.first_alarm()}")
+    await page.wait_for_selector(".trend canvas")
+    text = await page.inner_text("main")
+    for word in ("Probable cause", "What to do", "Last work orders of this device", "limit", "Trend over four hours"):
+        assert word in text
+    await page.locator("table a[href='/orders/1']").first.click()
+    await page.wait_for_selector("#order article, #order .facts")
+    assert "Supply air temperature off its set point" in await page.inner_text("dd a")
     assert visitor.complaints == []
 
 
@@ -162,6 +240,7 @@ async def test_a_technician_walks_a_job_on_a_small_phone(stage: Stage, phone: Vi
         await page.tap(".btn-main")
         await page.wait_for_selector(f"dd strong:has-text('{state}')")
     await phone.shoot("phone-job")
+    await phone.picture("phone", 360, 740)
     assert await serious(phone) == []
     await page.tap(".btn-main")
     assert await page.locator("dd strong:has-text('On site')").count() == 1  # a note is asked for first

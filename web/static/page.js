@@ -8,6 +8,13 @@ document.addEventListener("click", (event) => {
   if (target.dataset.href && !event.target.closest("a, button, input, label")) location.assign(target.dataset.href);
 });
 
+// A printed "3 min ago" says nothing without the time of printing.
+addEventListener("beforeprint", () => {
+  const time = document.getElementById("printed");
+  const form = { dateStyle: "medium", timeStyle: "short", timeZone: document.body.dataset.zone };
+  if (time) time.textContent = new Intl.DateTimeFormat(document.documentElement.lang, form).format(new Date());
+});
+
 document.addEventListener("change", (event) => {
   if (event.target.closest("form[data-auto]")) event.target.form.requestSubmit();
 });
