@@ -71,8 +71,8 @@ def price(value: str | Decimal, language: str) -> str:
 
 def amount(value: str | Decimal, language: str) -> str:
     """Write an amount before it is rounded: at least two places, then as far as they say something."""
-    exact = Decimal(value)
-    return number(exact, language, min(max(places(exact), PLACES_MONEY), PLACES_MAX))
+    exact = round(Decimal(value), PLACES_MAX)
+    return number(exact, language, max(places(exact), PLACES_MONEY))
 
 
 def day(value: date | None, language: str) -> str:

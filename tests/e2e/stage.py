@@ -32,6 +32,9 @@ PASSWORD = "only for these tests"
 AHU = "AHU-A"
 ADMINISTRATOR = Actor("test-admin", role="administrator")
 
+# What each rule's alarm shows: value and limit.
+_SHOWN = {"supply-air-temperature-deviation": (24.1, 21.0), "night-base-load-high": (14.2, 10.0)}
+
 # Counters that grow by the hour, gauges that follow the clock: enough to draw and to bill.
 _SAMPLES = """
 INSERT INTO samples (point_id, at, value, quality)
@@ -133,7 +136,7 @@ async def raise_alarm(database: Database, park: Park, device: str, rule: str, at
                name_zh, name_en, value, threshold, condition_began_at, raised_at)
                VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
             [alarm_id, park.organisation, park.site, park.devices[device], park.points.get(f"{device}.{measure}"),
-             rule, found.version, found.priority.value, found.name_zh, found.name_en, 21.4, 3.0,
+             rule, found.version, found.priority.value, found.name_zh, found.name_en, *_SHOWN.get(rule, (1.0, 1.0)),
              at - timedelta(seconds=found.on_delay_s), at],
         )  # fmt: skip
         connection.execute(

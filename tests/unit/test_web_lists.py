@@ -9,7 +9,7 @@ import pytest
 
 from hub.readings.rows import Bucket
 from hub.store import live
-from web.console.usage import bars, hourly, total_of
+from web.console.usage import Complete, bars, hourly, total_of
 from web.export import cell, table
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -31,6 +31,11 @@ def test_a_counter_that_rolls_over_during_the_day_keeps_counting() -> None:
 
 def test_a_day_without_two_readings_has_no_total() -> None:
     assert total_of(buckets(h0=10.0), None) is None
+
+
+def test_readings_are_complete_only_when_none_is_missing() -> None:
+    assert Complete(28, 9_999, 10_000).percent == 99.9
+    assert Complete(28, 616, 616).percent == 100
 
 
 def test_hours_that_are_not_known_have_no_bar() -> None:

@@ -1,12 +1,14 @@
 """Screen words: every one has its Chinese; codes of the hub have words; numbers and times are written as people do."""
 
+import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
@@ -15,6 +17,7 @@ from rules.model.quality import Quality
 from rules.work.order import Status, Verb
 from web import language, sign_in, words
 
+CJK = "[\u3400-\u9fff]"
 WEB = Path(language.__file__).parent
 METHODS = [("templates/**.html", "jinja2"), ("**.py", "python")]
 KEYWORDS = {"N_": None, "_": None, "gettext": None, "ngettext": (1, 2)}
@@ -58,6 +61,43 @@ def test_states_verbs_and_qualities_all_have_words() -> None:
 
 def test_a_code_without_a_word_stands_for_itself() -> None:
     assert words.word("measure.return_pressure") == "return pressure"
+
+
+@pytest.mark.parametrize("message", [m for m in catalogue() if m.id], ids=lambda message: str(message.id)[:30])
+def test_chinese_sentences_have_chinese_punctuation(message: Message) -> None:
+    assert not re.search(f"{CJK}[,;:!?()]|[,;:!?(]{CJK}", str(message.string))
+
+
+def test_chinese_words_in_the_code_of_the_screens_have_chinese_punctuation() -> None:
+    pages = [*WEB.rglob("templates/**/*.html"), *WEB.rglob("*.py"), *WEB.glob("static/*.js")]
+    assert [path.name for path in pages if re.search(f"{CJK}[,;:!?()]", path.read_text("utf-8"))] == []
+
+
+@pytest.mark.parametrize(("login", "shown"), [
+    ("plantroom/jobs", "Plantroom"), ("plantroom/ingest", "Plantroom"), ("plantroom", "Plantroom"),
+    ("wang.jianguo", "wang.jianguo"), ("plantroomer", "plantroomer"),
+])  # fmt: skip
+def test_parts_of_the_machine_act_under_its_name(login: str, shown: str) -> None:
+    assert words.actor(login) == shown
+
+
+@pytest.mark.parametrize(("kind", "text", "written"), [
+    (language.price, "95.0000", "95.00"), (language.price, "1.4230", "1.4230"), (language.price, "5.9300", "5.93"),
+    (language.price, "95", "95.00"), (language.amount, "49400.000000", "49,400.00"),
+    (language.amount, "135.868040", "135.86804"), (language.amount, "0.00000012", "0.00"),
+    (language.reading, "936586.90", "936,586.90"), (language.reading, "17182.4536666666", "17,182.453667"),
+    (language.reading, "-5", "-5"),
+])  # fmt: skip
+def test_the_numbers_of_a_bill_line_are_written_as_people_read_them(
+    kind: Callable[[str, str], str], text: str, written: str
+) -> None:
+    assert kind(text, "en") == kind(text, "zh") == written
+
+
+def test_evidence_has_the_year_and_the_millisecond() -> None:
+    at = datetime(2026, 1, 31, 16, 0, 0, 7_000, tzinfo=UTC)
+    assert language.instant(at, ZoneInfo("Asia/Shanghai"), "zh") == "2026-02-01 00:00:00.007"
+    assert language.instant(at, ZoneInfo("Asia/Shanghai"), "en") == "1 Feb 2026 00:00:00.007"
 
 
 def test_missing_is_written_as_a_dash_and_never_as_zero() -> None:
