@@ -8,7 +8,8 @@ from decimal import Decimal
 from hub.assets.rows import Site
 from hub.billing import evidence
 from hub.billing.book import Book
-from hub.billing.rows import CounterPoint, Draft, InvoiceDraft, StoredReading
+from hub.billing.rows import CounterPoint, Draft, Invoice, InvoiceDraft, StoredReading
+from hub.errors import InvalidError
 from hub.leases import service as leases
 from hub.leases.rows import Lease, LeaseMeter
 from hub.store.database import Transaction
@@ -32,6 +33,7 @@ SQL = queries(__package__)
 MARGIN = timedelta(days=2)
 LONGEST_GAP = timedelta(days=2)
 SETTLED_WITHIN = timedelta(minutes=1)
+YEARS = (2000, 2100)
 ROUNDING = Rounding()  # of the currency's cent, once per charge
 
 
@@ -45,7 +47,9 @@ class Month:
 
     @classmethod
     def of(cls, site: Site, year: int, month: int, now: datetime) -> "Month":
-        """Give a calendar month of the site."""
+        """Give a calendar month of the site; raises InvalidError for a year that no clock of ours counts."""
+        if not YEARS[0] <= year <= YEARS[1]:
+            raise InvalidError(f"{year} is not a year that is billed; take one from {YEARS[0]} to {YEARS[1]}.")
         days = Days(month_start(year, month), month_start(year, month + 1))
         return cls(site, days, now.astimezone(site.zone).date())
 
@@ -58,10 +62,15 @@ class Month:
         """Give some of its days in UTC."""
         return days_period(days.first, days.past, self.site.zone)
 
+    def of_lease(self, lease: Lease) -> Days:
+        """Give the days of the month on which a lease is in force."""
+        return self.days.overlap(Days(lease.start_on, lease.end_on + timedelta(days=1)))
+
 
 async def draft(tx: Transaction, month: Month, lease: Lease, book: Book) -> InvoiceDraft:
     """Draft the invoice of one lease; raises DoubtError when something cannot be decided."""
-    days = month.days.overlap(Days(lease.start_on, lease.end_on + timedelta(days=1)))
+    days = month.of_lease(lease)
+    await _check_rivals(tx, lease, days)
     charges = [await _rent(tx, month, lease, days, book)]
     meters = await leases.lease_meters(tx, lease.id)
     for commodity, tariff in (("electricity", lease.electricity_tariff), ("water", lease.water_tariff)):
@@ -81,6 +90,31 @@ async def draft(tx: Transaction, month: Month, lease: Lease, book: Book) -> Invo
         tuple(charges),
         totals,
     )
+
+
+def check_billed(month: Month, lease: Lease, billed: Invoice) -> None:
+    """Compare a bill with the lease as it is now; raises DoubtError when it was made out for other days."""
+    days = month.of_lease(lease)
+    if (days.first, days.past) == (billed.period_start, billed.period_end):
+        return
+    last = billed.period_end - timedelta(days=1)
+    raise DoubtError(
+        f"lease {lease.code} was billed from {billed.period_start} to {last} by {billed.number}, but its term in this "
+        f"month now runs from {days.first} to {days.last}; settle the difference by hand.",
+        f"租约 {lease.code} 已由 {billed.number} 按 {billed.period_start} 至 {last} 计费，"
+        f"而现在本月租期为 {days.first} 至 {days.last}；请人工处理差额。",
+    )
+
+
+async def _check_rivals(tx: Transaction, lease: Lease, days: Days) -> None:
+    asked = {"lease": lease.id, "first": days.first, "past": days.past}
+    rivals: str | None = await tx.value(SQL["rivals"], asked)
+    if rivals:
+        raise DoubtError(
+            f"lease {lease.code} shares a unit with {rivals} on days between {days.first} and {days.last}; "
+            "correct the terms, or nobody knows who pays.",
+            f"租约 {lease.code} 在 {days.first} 至 {days.last} 期间与 {rivals} 占用同一单元；请更正租期。",
+        )
 
 
 def _check_meters(lease: Lease, commodity: str, meters: list[LeaseMeter]) -> None:

@@ -46,9 +46,9 @@ WHERE c.invoice_id = ANY(%(invoices)s) ORDER BY c.invoice_id, c.line;
 
 -- name: add_invoice
 INSERT INTO invoices (organisation_id, site_id, tenant_id, lease_id, number, period_start, period_end, issued_on, due_on,
-                      currency, net, tax, total)
+                      currency, net, tax, total, lines)
 VALUES (plantroom.organisation(), %(site)s, %(tenant)s, %(lease)s, %(number)s, %(period_start)s, %(period_end)s,
-        %(issued_on)s, %(due_on)s, %(currency)s, %(net)s, %(tax)s, %(total)s)
+        %(issued_on)s, %(due_on)s, %(currency)s, %(net)s, %(tax)s, %(total)s, %(lines)s)
 RETURNING id;
 
 -- name: add_charge
@@ -65,7 +65,21 @@ ON CONFLICT (lease_id, period_start) DO UPDATE SET reason_zh = excluded.reason_z
     parked_at = excluded.parked_at;
 
 -- name: unpark
-DELETE FROM parked_leases WHERE lease_id = %(lease)s AND period_start = %(period_start)s;
+-- Of a month: every lease of the site that is not among those parked now.
+DELETE FROM parked_leases p USING leases l
+WHERE l.id = p.lease_id AND l.site_id = %(site)s AND p.period_start = %(period_start)s
+  AND NOT p.lease_id = ANY(%(parked)s::uuid[]);
+
+-- name: rivals
+-- Other leases with a claim on a unit of this one in the same days: by their term, or because they were billed for them.
+SELECT string_agg(DISTINCT l.code, ', ' ORDER BY l.code)
+FROM lease_units mine
+JOIN lease_units theirs ON theirs.space_id = mine.space_id AND theirs.lease_id <> mine.lease_id
+JOIN leases l ON l.id = theirs.lease_id
+WHERE mine.lease_id = %(lease)s
+  AND (l.start_on < %(past)s AND l.end_on >= %(first)s
+       OR EXISTS (SELECT FROM invoices i
+                  WHERE i.lease_id = l.id AND i.period_start < %(past)s AND i.period_end > %(first)s));
 
 -- name: parked
 SELECT p.lease_id, l.code AS lease, t.name_zh AS tenant_zh, t.name_en AS tenant_en, p.period_start, p.reason_zh,

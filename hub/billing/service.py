@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from hub.assets.rows import Site
 from hub.audit import service as audit
 from hub.billing.book import Book, book
-from hub.billing.draft import Month, draft
+from hub.billing.draft import Month, check_billed, draft
 from hub.billing.rows import Charge, Doubt, Invoice, InvoiceDraft, InvoiceView, Parked, Preview, Run
 from hub.errors import InvalidError, NotFoundError
 from hub.leases import service as leases
@@ -35,14 +35,15 @@ async def preview(
     if now < found.period.end:
         raise InvalidError(f"{year}-{month:02d} is not over at {site.code} yet; bill it from {found.days.past} on.")
     kept = await _month_invoices(tx, found)
-    billed = {invoice.lease_id for invoice in kept}
+    billed = {invoice.lease_id: invoice for invoice in kept}
     drafts: list[InvoiceDraft] = []
     parked: list[Doubt] = []
     for lease in await leases.leases(tx, site.id, days=(found.days.first, found.days.past)):
-        if lease.id in billed:
-            continue
         try:
-            drafts.append(await draft(tx, found, lease, rules or book()))
+            if lease.id in billed:
+                check_billed(found, lease, billed[lease.id])
+            else:
+                drafts.append(await draft(tx, found, lease, rules or book()))
         except DoubtError as doubt:
             parked.append(Doubt(lease, doubt.zh, doubt.en))
     return Preview(tuple(drafts), tuple(kept), tuple(parked))
@@ -64,6 +65,8 @@ async def run_month(
     issued = [await _issue(tx, site, planned_one, series) for planned_one in planned.drafts]
     for doubt in planned.parked:
         await _park(tx, doubt, found.days.first, now)
+    waiting = [doubt.lease.id for doubt in planned.parked]
+    await tx.run(SQL["unpark"], {"site": site.id, "period_start": found.days.first, "parked": waiting})
     if issued or planned.parked:
         details = {"month": f"{year}-{month:02d}", "issued": len(issued), "parked": len(planned.parked)}
         await audit.record(tx, "billed", "site", site.id, details)
@@ -90,6 +93,7 @@ async def _issue(tx: Transaction, site: Site, planned: InvoiceDraft, series: str
         "net": planned.totals.net,
         "tax": planned.totals.tax,
         "total": planned.totals.gross,
+        "lines": len(planned.charges),
     }
     invoice_id: UUID = await tx.value(SQL["add_invoice"], head)
     charges = [
@@ -98,8 +102,6 @@ async def _issue(tx: Transaction, site: Site, planned: InvoiceDraft, series: str
     ]
     await tx.run_many(SQL["add_charge"], charges)
     await _post(tx, planned, invoice_id, said)
-    month_first = planned.period_start.replace(day=1)
-    await tx.run(SQL["unpark"], {"lease": planned.lease.id, "period_start": month_first})
     details = {"number": said, "total": str(planned.totals.gross), "currency": planned.currency}
     await audit.record(tx, "issued", "invoice", invoice_id, details)
     return await invoice(tx, invoice_id)

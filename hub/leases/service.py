@@ -8,6 +8,7 @@ from hub.errors import ConflictError, NotFoundError
 from hub.leases.rows import Lease, LeaseMeter, LeaseUnit, Tenant
 from hub.store.database import Transaction
 from hub.store.sql import queries
+from rules.model.site import Lease as LeaseEntry
 from rules.model.site import SiteFile
 
 SQL = queries(__package__)
@@ -17,21 +18,29 @@ async def register(tx: Transaction, site_id: UUID, file: SiteFile) -> int:
     """Enter the tenants and leases of a site file, after its units; gives the number of leases.
 
     What is there already is brought up to date, bills already made stay as they are.  Raises ConflictError when
-    the file gives a known lease other units: that is an amendment, not a correction.
+    the file gives a known lease other units, another tenant or another start: that is another lease.
     """
     await tx.run_many(SQL["put_tenant"], [tenant.model_dump() for tenant in file.tenant])
-    for lease in file.lease:
-        lease_id: UUID = await tx.value(SQL["put_lease"], {**lease.model_dump(exclude={"units"}), "site": site_id})
-        units = [{"lease": lease_id, "site": site_id, "unit": unit} for unit in lease.units]
+    for said in file.lease:
+        lease_id: UUID = await tx.value(SQL["put_lease"], {**said.model_dump(exclude={"units"}), "site": site_id})
+        units = [{"lease": lease_id, "site": site_id, "unit": unit} for unit in said.units]
         await tx.run_many(SQL["put_lease_unit"], units)
-        held = [unit.code for unit in await lease_units(tx, lease_id)]
-        if held != sorted(lease.units):
-            raise ConflictError(
-                f"Lease '{lease.code}' was entered with other units than {', '.join(sorted(lease.units))}; "
-                "the file cannot take a unit away from it."
-            )
-    await audit.record(tx, "registered leases", "site", site_id, {"leases": [lease.code for lease in file.lease]})
+        _check_same(await lease(tx, lease_id), said)
+    await audit.record(tx, "registered leases", "site", site_id, {"leases": [said.code for said in file.lease]})
     return len(file.lease)
+
+
+def _check_same(held: Lease, said: LeaseEntry) -> None:
+    if held.units != sorted(said.units):
+        raise ConflictError(
+            f"Lease '{said.code}' was entered with other units than {', '.join(sorted(said.units))}; "
+            "the file cannot take a unit away from it."
+        )
+    if (held.tenant_code, held.start_on) != (said.tenant, said.start):
+        raise ConflictError(
+            f"Lease '{said.code}' was entered for tenant '{held.tenant_code}' from {held.start_on}; "
+            "for another tenant or start, end it and enter a lease of another code."
+        )
 
 
 async def tenants(tx: Transaction) -> list[Tenant]:

@@ -4,8 +4,8 @@ VALUES (plantroom.organisation(), %(code)s, %(name_zh)s, %(name_en)s)
 ON CONFLICT (organisation_id, code) DO NOTHING;
 
 -- name: add_posting
-INSERT INTO postings (organisation_id, posted_on, currency, source, source_id, description)
-VALUES (plantroom.organisation(), %(posted_on)s, %(currency)s, %(source)s, %(source_id)s, %(description)s)
+INSERT INTO postings (organisation_id, posted_on, currency, source, source_id, description, lines)
+VALUES (plantroom.organisation(), %(posted_on)s, %(currency)s, %(source)s, %(source_id)s, %(description)s, %(lines)s)
 RETURNING id;
 
 -- name: add_line

@@ -51,7 +51,7 @@ async def post(
     if len(currencies) != 1:
         raise InvalidError(f"A posting is in one currency, this one has {', '.join(sorted(currencies))}.")
     head = {"posted_on": posted_on, "currency": currencies.pop(), "source": source, "source_id": source_id,
-            "description": description}  # fmt: skip
+            "description": description, "lines": len(posting.entries)}  # fmt: skip
     try:
         posting_id: UUID = await tx.value(SQL["add_posting"], head)
     except UniqueViolation as error:

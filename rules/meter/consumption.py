@@ -91,6 +91,7 @@ def accumulate(
     held = _usable(readings)
     course = _Course(held[0].point, plausible_share)
     for exchange in sorted(exchanges, key=lambda e: e.at):
+        _agree(exchange, held)
         course.follow([r for r in held if r.at < exchange.at], counter)
         held = [r for r in held if r.at >= exchange.at]
         course.exchange(exchange, counter)
@@ -118,6 +119,20 @@ def _usable(readings: Iterable[Reading]) -> list[Reading]:
         if one.point != other.point:
             raise ValueError(f"one series holds one point, not {one.point} and {other.point}")
     return ordered
+
+
+def _agree(exchange: Exchange, held: Sequence[Reading]) -> None:
+    """At the moment of an exchange the new face shows its first value: a band or a month may be cut just there."""
+    for reading in held:
+        assert reading.value is not None
+        if reading.at == exchange.at and exact(reading.value, exchange.counter.resolution) != exchange.initial:
+            said = f"{exchange.at:%Y-%m-%d %H:%M} UTC"
+            raise DoubtError(
+                f"{reading.point} shows {reading.value} at {said}, when the new meter began with {exchange.initial}; "
+                "correct the exchange, or mark the reading as bad.",
+                f"{reading.point} 在 {said} 读数为 {reading.value}，而新表初始读数为 {exchange.initial}；"
+                "请更正换表记录，或将该读数标记为坏值。",
+            )
 
 
 def _inside(moments: Sequence[datetime], period: Period) -> int:

@@ -67,7 +67,7 @@ class Unit(_Part):
 
     code: Code
     floor: Code
-    area_m2: Annotated[Decimal, Field(gt=0)]
+    area_m2: Annotated[Decimal, Field(gt=0, decimal_places=2)]
 
 
 class Gateway(_Part):
@@ -123,7 +123,7 @@ class Device(_Named):
     commodity: Commodity | None = None
     parent: Code | None = None
     serves: tuple[Code, ...] = ()
-    multiplier: Annotated[Decimal, Field(gt=0)] = Decimal(1)
+    multiplier: Annotated[Decimal, Field(gt=0, decimal_places=4)] = Decimal(1)
     units: Mapping[str, str] = Field(default_factory=dict)
 
 
@@ -151,7 +151,7 @@ class Lease(_Part):
     units: Annotated[tuple[Code, ...], Field(min_length=1)]
     start: date
     end: date  # last day of the term
-    rent_per_m2_month: Annotated[Decimal, Field(ge=0)]
+    rent_per_m2_month: Annotated[Decimal, Field(ge=0, decimal_places=4)]
     rent_tax: Code = "vat-lease-9"
     electricity_tariff: Code | None = None
     water_tariff: Code | None = None

@@ -127,3 +127,10 @@ def test_an_exchange_adds_the_segments_each_with_its_own_ratio():
 def test_two_values_at_one_moment_are_a_doubt():
     with pytest.raises(DoubtError, match="two values"):
         accumulate(readings(1.0) + readings(2.0), FACE)
+
+
+def test_a_reading_at_the_exchange_that_is_not_the_new_first_value_is_a_doubt():
+    swap = Exchange(hours(1), D(8990), D(3), FACE)
+    with pytest.raises(DoubtError, match="when the new meter began with 3"):
+        used(readings(8989.0, 4.0, 5.0), 2, exchanges=(swap,))
+    assert used(readings(8989.0, 3.0, 5.0), 2, exchanges=(swap,)).quantity == D(3)

@@ -57,6 +57,7 @@ CREATE TABLE invoices (
     net numeric(18, 2) NOT NULL,
     tax numeric(18, 2) NOT NULL,
     total numeric(18, 2) NOT NULL CHECK (total = net + tax),
+    lines integer NOT NULL CHECK (lines > 0), -- how many charges it has, so that none can be added later
     UNIQUE (organisation_id, number)
 );
 CREATE INDEX invoices_lease ON invoices (lease_id, period_start);
@@ -77,20 +78,42 @@ CREATE TABLE charges (
     line integer NOT NULL, -- place on the invoice
     description_zh text NOT NULL,
     description_en text NOT NULL,
-    quantity numeric(18, 4) NOT NULL,
+    quantity numeric NOT NULL, -- every digit that was metered
     unit text NOT NULL,
     estimated boolean NOT NULL DEFAULT false,
     amount numeric(18, 2) NOT NULL, -- net
     tax_code text NOT NULL,
-    tax_rate numeric(6, 4) NOT NULL,
+    tax_rate numeric(7, 4) NOT NULL,
     tax numeric(18, 2) NOT NULL,
     evidence jsonb NOT NULL, -- readings, multiplier, tariff version, days, rounding, rule
-    UNIQUE NULLS NOT DISTINCT (lease_id, kind, device_id, period_start)
+    UNIQUE NULLS NOT DISTINCT (lease_id, kind, device_id, period_start),
+    UNIQUE (invoice_id, line)
 );
-CREATE INDEX charges_invoice ON charges (invoice_id);
+CREATE INDEX charges_device ON charges (device_id);
 CALL plantroom.protect('charges', 'SELECT, INSERT');
 CALL plantroom.confine('charges', 'tenant_id');
 CREATE TRIGGER immutable BEFORE UPDATE OR DELETE ON charges FOR EACH ROW EXECUTE FUNCTION plantroom.refuse_change();
+CREATE TRIGGER kept BEFORE TRUNCATE ON invoices FOR EACH STATEMENT EXECUTE FUNCTION plantroom.refuse_change();
+CREATE TRIGGER kept BEFORE TRUNCATE ON charges FOR EACH STATEMENT EXECUTE FUNCTION plantroom.refuse_change();
+
+-- Checked when the transaction commits, for every invoice that it touched: all its charges are there and sum to it.
+CREATE FUNCTION plantroom.check_invoice() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    target uuid := coalesce(to_jsonb(NEW) ->> 'invoice_id', to_jsonb(NEW) ->> 'id')::uuid;
+    fits boolean;
+BEGIN
+    SELECT count(*) = i.lines AND sum(c.amount) = i.net AND sum(c.tax) = i.tax INTO fits
+    FROM invoices i JOIN charges c ON c.invoice_id = i.id WHERE i.id = target GROUP BY i.id;
+    IF fits IS NOT TRUE THEN
+        RAISE EXCEPTION 'the charges of invoice % do not make up its totals', target USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE CONSTRAINT TRIGGER complete AFTER INSERT ON invoices DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION plantroom.check_invoice();
+CREATE CONSTRAINT TRIGGER complete AFTER INSERT ON charges DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION plantroom.check_invoice();
 
 CREATE TABLE parked_leases ( -- a bill run never guesses: what it could not bill, and why
     organisation_id uuid NOT NULL REFERENCES organisations,
@@ -120,6 +143,7 @@ CREATE TABLE postings (
     source text NOT NULL, -- what caused it, e.g. invoice
     source_id uuid NOT NULL,
     description text NOT NULL,
+    lines integer NOT NULL CHECK (lines >= 2), -- how many it has, so that none can be added later
     UNIQUE (organisation_id, source, source_id)
 );
 CALL plantroom.protect('postings', 'SELECT, INSERT');
@@ -141,16 +165,18 @@ CREATE TABLE posting_lines (
 CALL plantroom.protect('posting_lines', 'SELECT, INSERT');
 CREATE TRIGGER immutable BEFORE UPDATE OR DELETE ON posting_lines FOR EACH ROW EXECUTE FUNCTION plantroom.refuse_change();
 
--- Checked when the transaction commits, for every posting that it touched: lines exist and debits equal credits.
+-- Checked when the transaction commits, for every posting that it touched: all its lines are there, debits equal credits.
 CREATE FUNCTION plantroom.check_balance() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     target uuid := coalesce(to_jsonb(NEW) ->> 'posting_id', to_jsonb(NEW) ->> 'id')::uuid;
     off numeric;
-    lines integer;
+    found integer;
+    due integer;
 BEGIN
-    SELECT sum(debit) - sum(credit), count(*) INTO off, lines FROM posting_lines WHERE posting_id = target;
-    IF lines < 2 OR off <> 0 THEN
-        RAISE EXCEPTION 'posting % does not balance (% lines, off by %)', target, lines, coalesce(off, 0)
+    SELECT lines INTO due FROM postings WHERE id = target;
+    SELECT sum(debit) - sum(credit), count(*) INTO off, found FROM posting_lines WHERE posting_id = target;
+    IF found <> coalesce(due, 0) OR off <> 0 THEN
+        RAISE EXCEPTION 'posting % does not balance (% of % lines, off by %)', target, found, due, coalesce(off, 0)
             USING ERRCODE = 'check_violation';
     END IF;
     RETURN NULL;
