@@ -102,6 +102,13 @@ def places(resolution: Decimal) -> int:
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
+def in_unit(label: str, unit: str, language: str) -> str:
+    """Write the head of a column with the unit of what stands below it."""
+    if not unit:
+        return label
+    return f"{label}\uff08{unit}\uff09" if language == "zh" else f"{label}, {unit}"
+
+
 def comma(parts: Iterable[str], language: str) -> str:
     """Join a list as a sentence of that language does."""
     return ("、" if language == "zh" else ", ").join(parts)

@@ -50,6 +50,8 @@ def environment(spoken: str) -> Environment:
         actor=lambda login: translations.gettext(words.actor(login)),
         day=lambda value: language.day(value, spoken),
         comma=lambda parts: language.comma(parts, spoken),
+        worded=lambda codes, kind: [translations.gettext(words.word(f"{kind}.{code}")) for code in codes],
+        in_unit=lambda label, unit: language.in_unit(label, unit or "", spoken),
         clock=_clock,
         instant=_instant,
         iso=_iso,
