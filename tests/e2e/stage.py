@@ -44,6 +44,7 @@ SELECT p.id, t, CASE p.kind
                              + 4 * sin(extract(epoch FROM t) / 86400 * 6.283 + p.id))::numeric, 2)
     ELSE 1 END::float8, 192
 FROM points p, generate_series(%(start)s, %(end)s, %(step)s::interval) t
+WHERE p.kind = 'counter' OR %(all)s
 ON CONFLICT DO NOTHING"""
 _LATEST = """
 INSERT INTO latest (point_id, at, value, quality)
@@ -120,7 +121,8 @@ def readings(park: Park, now: datetime) -> None:
         for week in range(weeks):
             connection.execute("SELECT plantroom.ensure_week(%s)", [(start + timedelta(weeks=week)).date()])
         for first, step in ((start, "1 hour"), (minute - timedelta(hours=5), "5 minutes")):
-            connection.execute(_SAMPLES, {"origin": start, "start": first, "end": minute, "step": step})
+            asked = {"origin": start, "start": first, "end": minute, "step": step, "all": first != start}
+            connection.execute(_SAMPLES, asked)
         connection.execute(_LATEST)
         connection.execute(_HOURLY)
 
