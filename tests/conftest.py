@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import pytest_socket
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -19,6 +20,15 @@ from hub.store.migrate import migrate
 from tests.builders import Dsns, Park, register_park, site_file
 
 HUB_PASSWORD = "only for tests"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Unit and property tests reach nothing: a socket in one of them is an error."""
+    alone = {"unit", "property"} & set(item.path.parts)
+    if alone:
+        pytest_socket.disable_socket(allow_unix_socket=True)  # an event loop needs a pair of those
+    else:
+        pytest_socket.enable_socket()
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def demo(
     if json is not None and not json.absolute().parent.is_dir():
         raise typer.BadParameter(f"the folder {json.parent} does not exist", param_hint="--json")
     check_address(settings.web_host, settings.web_port)
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True)
     well = foreground.run(_run(settings, console, seed=seed, until_story=until_story, out=json))
     if well is None:
         console.print("Everything is stopped; the data is kept.")
