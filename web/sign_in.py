@@ -3,6 +3,7 @@
 import secrets
 from datetime import UTC, datetime
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -30,8 +31,12 @@ STALE_FORM = "This form is out of date; try again."
 
 
 def inside(path: str) -> str:
-    """Give ``path`` if it leads to a page of ours, else the front page."""
-    return path if path.startswith("/") and not path.startswith(("//", "/\\")) else "/"
+    """Give ``path``, fit for a header, if it leads to a page of ours, else the front page.
+
+    Browsers drop tabs and line ends from addresses and take a backslash for a slash: with those it is nobody's page.
+    """
+    ours = path.startswith("/") and not path.startswith("//") and path.isprintable() and "\\" not in path
+    return quote(path, safe="/?=&%#:@!$'()*+,;~") if ours else "/"
 
 
 @router.get("/sign-in")
@@ -74,6 +79,8 @@ async def sign_in(
         opened = await access.sign_in(request.app.state.database, login, password, address, datetime.now(UTC))
     except ForbiddenError as refusal:
         return _form(request, spoken, back, str(refusal), 403)
+    if before := request.cookies.get(cookie_name(settings)):
+        await access.sign_out(request.app.state.database, before)
     response = RedirectResponse(back, status_code=303)
     set_cookie(response, settings, COOKIE, opened.token, int(access.SESSION_LIFE.total_seconds()))
     response.delete_cookie(cookie_name(settings, DOOR_COOKIE), path="/", secure=settings.secure_cookies)

@@ -1,6 +1,10 @@
 -- name: account
 SELECT id, organisation_id, login, password_hash, active, failures, locked_until FROM users WHERE login = %(login)s;
 
+-- name: hold_account
+-- The account once more, locked: guesses that come at the same time are counted one after the other.
+SELECT id, organisation_id, login, password_hash, active, failures, locked_until FROM users WHERE id = %(id)s FOR UPDATE;
+
 -- name: note_failure
 UPDATE users SET failures = failures + 1, locked_until = %(locked_until)s WHERE id = %(id)s;
 
@@ -20,7 +24,8 @@ WHERE s.token_hash = %(token_hash)s AND u.active AND s.expires_at > %(now)s AND 
 UPDATE sessions SET seen_at = %(now)s WHERE token_hash = %(token_hash)s AND seen_at < %(stale)s;
 
 -- name: close_session
-DELETE FROM sessions WHERE token_hash = %(token_hash)s;
+DELETE FROM sessions s USING users u WHERE s.token_hash = %(token_hash)s AND u.id = s.user_id
+RETURNING u.id AS user_id, u.organisation_id, u.login;
 
 -- name: drop_expired
 DELETE FROM sessions WHERE expires_at < %(now)s OR seen_at < %(idle_since)s;
@@ -33,9 +38,6 @@ RETURNING id;
 
 -- name: set_language
 UPDATE users SET language = %(language)s WHERE id = %(id)s;
-
--- name: set_password
-UPDATE users SET password_hash = %(password_hash)s, failures = 0, locked_until = NULL WHERE login = %(login)s;
 
 -- name: users
 SELECT id, login, name, role, language, skills, zones, active FROM users ORDER BY role, login;

@@ -22,6 +22,15 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Closed:
+    """Whose session was ended."""
+
+    user_id: UUID
+    organisation_id: UUID
+    login: str
+
+
+@dataclass(frozen=True, slots=True)
 class Visitor:
     """Somebody who is signed in."""
 

@@ -12,7 +12,7 @@ from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from psycopg.errors import CheckViolation, UniqueViolation
 
 from hub.access.rights import RIGHTS
-from hub.access.rows import Account, SignedIn, User, Visitor
+from hub.access.rows import Account, Closed, SignedIn, User, Visitor
 from hub.audit import service as audit
 from hub.errors import ConflictError, ForbiddenError, InvalidError
 from hub.store.database import Actor, Database, Role, Transaction
@@ -46,7 +46,7 @@ def _matches(password_hash: str, password: str) -> bool:
 
 async def sign_in(database: Database, login: str, password: str, address: str, now: datetime) -> SignedIn:
     """Check a password and open a session; raises ForbiddenError with one sentence that gives nothing away."""
-    login, password = login.strip().lower()[:64], password[:PASSWORD_CHARACTERS_MAX]
+    login, password = login.replace("\0", "").strip().lower()[:64], password[:PASSWORD_CHARACTERS_MAX]
     async with database.transaction(None, Actor(login or "?"), Role.DOOR) as tx:
         account = await tx.maybe(Account, SQL["account"], {"login": login})
     # Off the event loop and outside the transaction: one check takes some 50 ms of a core and 64 MiB.
@@ -54,6 +54,7 @@ async def sign_in(database: Database, login: str, password: str, address: str, n
     if account is None:
         raise ForbiddenError(REFUSAL)
     async with database.transaction(account.organisation_id, Actor(login), Role.DOOR) as tx:
+        account = await tx.one(Account, SQL["hold_account"], {"id": account.id}, what="user")
         locked = account.locked_until is not None and account.locked_until > now
         if right and account.active and not locked:
             return await _open(tx, account, address, now)
@@ -98,9 +99,12 @@ async def visitor(database: Database, token: str, now: datetime) -> Visitor | No
 
 
 async def sign_out(database: Database, token: str) -> None:
-    """End a session."""
+    """End a session; one that is over already is no matter."""
     async with database.transaction(None, role=Role.DOOR) as tx:
-        await tx.run(SQL["close_session"], {"token_hash": _digest(token)})
+        closed = await tx.maybe(Closed, SQL["close_session"], {"token_hash": _digest(token)})
+        if closed is not None:
+            tx.organisation, tx.actor = closed.organisation_id, Actor(closed.login, closed.user_id)
+            await audit.record(tx, "signed out", "user", closed.user_id)
 
 
 async def drop_expired(database: Database, now: datetime) -> int:
@@ -156,6 +160,7 @@ async def set_language(tx: Transaction, user_id: UUID, language: str) -> None:
     if language not in ("zh", "en"):
         raise InvalidError(f"'{language}' is not a language of this program; choose zh or en.")
     await tx.run(SQL["set_language"], {"id": user_id, "language": language})
+    await audit.record(tx, "chose a language", "user", user_id, {"language": language})
 
 
 async def users(tx: Transaction) -> list[User]:

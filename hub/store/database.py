@@ -12,12 +12,12 @@ from enum import StrEnum
 from typing import Any, TypeVar
 from uuid import UUID
 
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection, DataError, OperationalError
 from psycopg.errors import DiskFull
 from psycopg.rows import class_row, tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from hub.errors import NotFoundError, UnavailableError
+from hub.errors import InvalidError, NotFoundError, UnavailableError
 
 Row = TypeVar("Row")
 Parameters = Mapping[str, Any]
@@ -144,7 +144,8 @@ class Database:
     ) -> AsyncIterator[Transaction]:
         """Open a transaction; commits at the end, rolls back on any exception.
 
-        Raises UnavailableError when the database cannot be reached or goes away meanwhile.
+        Raises UnavailableError when the database cannot be reached or goes away meanwhile, InvalidError for a text
+        that no database keeps.
         """
         try:
             async with self._pool.connection() as connection, connection.transaction():
@@ -153,6 +154,10 @@ class Database:
                 yield tx
         except DiskFull as error:
             raise UnavailableError("The database's disk is full; free space there.") from error
+        except DataError as error:
+            if error.sqlstate is not None:  # the server's own: a number out of range and the like, which is a bug
+                raise
+            raise InvalidError("A text holds a character that cannot be kept (NUL); take it out.") from error
         except (OperationalError, PoolTimeout) as error:
             raise UnavailableError(
                 f"The database cannot be reached now ({type(error).__name__}); try again."

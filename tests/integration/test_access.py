@@ -1,5 +1,6 @@
 """Signing in, sessions and rows of other organisations."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -44,7 +45,64 @@ async def test_unknown_name_wrong_password_and_lock_say_the_same(database: Datab
         await access.sign_in(database, "li.wei", PASSWORD, "127.0.0.1", NOW)
     assert said == {str(refused.value)}
     later = NOW + access.LOCK + timedelta(seconds=1)
-    assert await access.sign_in(database, "li.wei", PASSWORD, "127.0.0.1", later)
+    assert (await access.sign_in(database, "li.wei", PASSWORD, "127.0.0.1", later)).token
+
+
+async def test_guesses_that_come_all_at_once_lock_as_well(database: Database, park: Park) -> None:
+    await _with_user(database, park)
+    guesses = [
+        access.sign_in(database, "li.wei", f"wrong password {n}", "127.0.0.1", NOW)
+        for n in range(access.FAILURES_BEFORE_LOCK)
+    ]
+    assert {type(one) for one in await asyncio.gather(*guesses, return_exceptions=True)} == {ForbiddenError}
+    with pytest.raises(ForbiddenError):
+        await access.sign_in(database, "li.wei", PASSWORD, "127.0.0.1", NOW)
+
+
+async def test_a_user_who_is_put_out_is_out_at_once_and_a_new_role_holds_at_once(
+    database: Database, park: Park, dsns: Dsns
+) -> None:
+    await _with_user(database, park)
+    opened = await access.sign_in(database, "li.wei", PASSWORD, "127.0.0.1", NOW)
+    with psycopg.connect(dsns.owner, autocommit=True) as owner:
+        owner.execute("UPDATE users SET role = 'technician'")
+        visitor = await access.visitor(database, opened.token, NOW)
+        assert visitor is not None
+        assert visitor.role == "technician"
+        owner.execute("UPDATE users SET active = false")
+    assert await access.visitor(database, opened.token, NOW) is None
+
+
+async def test_the_record_holds_every_act_of_a_visit_and_no_secret(database: Database, park: Park) -> None:
+    await _with_user(database, park)
+    opened = await access.sign_in(database, "li.wei", PASSWORD, "127.0.0.1", NOW)
+    visitor = await access.visitor(database, opened.token, NOW)
+    assert visitor is not None
+    async with database.transaction(park.organisation, visitor.actor) as tx:
+        await access.set_language(tx, visitor.user_id, "en")
+    await access.sign_out(database, opened.token)
+    await access.sign_out(database, opened.token)
+    async with database.transaction(park.organisation, ENGINEER) as tx:
+        acts = await audit.of_entity(tx, "user", visitor.user_id)
+    assert [(act.action, act.actor) for act in acts] == [
+        ("signed out", "li.wei"),
+        ("chose a language", "li.wei"),
+        ("signed in", "li.wei"),
+        ("added", "test-engineer"),
+    ]
+    told = "".join(str(act.details) for act in acts)
+    assert not [secret for secret in (PASSWORD, "$argon2", opened.token, opened.csrf) if secret in told]
+
+
+async def test_an_audit_entry_taken_from_the_middle_is_missed(database: Database, park: Park, dsns: Dsns) -> None:
+    await _with_user(database, park)
+    async with database.transaction(None, role=Role.SEALER) as tx:
+        assert await audit.seal(tx) >= 2
+    with psycopg.connect(dsns.owner) as owner:
+        owner.execute("ALTER TABLE audit_entries DISABLE TRIGGER ALL")
+        owner.execute("DELETE FROM audit_entries WHERE sealed_number = 1")
+    async with database.transaction(None, role=Role.SEALER) as tx:
+        assert (await audit.verify(tx)) == (0, "Audit entry no. 1 is gone.")
 
 
 async def test_a_login_is_taken_once_and_passwords_are_long_enough(database: Database, park: Park) -> None:

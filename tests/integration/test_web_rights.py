@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import httpx
@@ -68,7 +69,7 @@ def routes(app: FastAPI) -> list[tuple[str, APIRoute]]:
     found = []
     for route in app.routes:
         nested = getattr(getattr(route, "original_router", None), "routes", [route])  # FastAPI keeps routers whole
-        found += [(method, one) for one in nested if isinstance(one, APIRoute) for method in one.methods]
+        found += [(method, one) for one in nested if isinstance(one, APIRoute) for method in one.methods or ()]
     return found
 
 
@@ -107,6 +108,48 @@ async def test_a_wrong_password_gets_one_sentence_that_gives_nothing_away(client
         assert answer.status_code == 403
         assert access.REFUSAL in answer.text
         assert "plantroom_session" not in client.cookies
+
+
+@pytest.mark.parametrize(
+    ("asked", "led"),
+    [
+        ("/alarms?page=2", "/alarms?page=2"),
+        ("/中文", "/%E4%B8%AD%E6%96%87"),
+        ("https://elsewhere.example", "/"),
+        ("//elsewhere.example", "/"),
+        ("/\\elsewhere.example", "/"),
+        ("/\t/elsewhere.example", "/"),
+        ("/x\r\nSet-Cookie: a=b", "/"),
+    ],
+)
+async def test_nobody_is_led_elsewhere_nor_into_a_header(client: httpx.AsyncClient, asked: str, led: str) -> None:
+    door = await client.get("/sign-in")
+    form = {"csrf": secret(door), "login": "engineer", "password": PASSWORD, "next": asked}
+    assert (await client.post("/sign-in", data=form)).headers["location"] == led
+    token = secret(await client.get("/alarms"))
+    form = {"csrf": token, "language": "en", "next": asked}
+    answer = await client.post("/language", data=form, headers={"HX-Request": "true"})
+    assert (answer.status_code, answer.headers["hx-redirect"]) == (204, led)
+
+
+async def test_signing_in_ends_the_session_that_the_browser_had(client: httpx.AsyncClient, database: Database) -> None:
+    door = await client.get("/sign-in")
+    form = {"csrf": secret(door), "login": "engineer", "password": PASSWORD}
+    await client.post("/sign-in", data=form)
+    before = client.cookies["plantroom_session"]
+    client.cookies.set("plantroom_door", form["csrf"])
+    await client.post("/sign-in", data=form)
+    assert client.cookies["plantroom_session"] != before
+    assert await access.visitor(database, before, datetime.now(UTC)) is None
+
+
+@pytest.mark.parametrize(
+    "path", ["/invoices/%00", "/api/readings?point=%00&from=2026-01-01T00:00Z&to=2026-01-02T00:00Z"]
+)
+async def test_what_no_text_column_keeps_is_refused_with_a_sentence(client: httpx.AsyncClient, path: str) -> None:
+    await sign_in(client, "administrator")
+    answer = await client.get(path)
+    assert (answer.status_code, "cannot be kept" in answer.text) == (422, True)
 
 
 async def test_a_form_without_its_secret_is_refused(client: httpx.AsyncClient) -> None:

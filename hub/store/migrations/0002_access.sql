@@ -32,7 +32,7 @@ CREATE TABLE users (
 );
 CALL plantroom.protect('users', 'SELECT, INSERT, UPDATE');
 CREATE POLICY door ON users TO plantroom_door USING (true);
-GRANT SELECT, UPDATE (failures, locked_until, password_hash) ON users TO plantroom_door;
+GRANT SELECT, UPDATE (failures, locked_until) ON users TO plantroom_door;
 
 CREATE TABLE sessions (
     token_hash bytea PRIMARY KEY, -- sha256 of the cookie: a stolen table opens nothing
