@@ -149,6 +149,10 @@ async def test_the_billing_clerk_gets_from_a_line_to_each_of_its_readings_by_one
         assert await here.locator(".value").inner_text() == billed.split()[0]
         assert 8 <= await page.locator(".near tbody tr").count() <= 11
         assert await serious(visitor) == []
+    await page.goto(page.url.replace("00.000Z", "07.000Z"))  # a moment between two readings
+    await expect(page.locator(".near tbody tr")).to_have_count(10)
+    await expect(here).to_have_count(0)
+    assert "was estimated from the readings beside it" in await page.inner_text(".near")
     await visitor.open("/points/EM-A-MAIN.energy?at=2020-01-01T00:00:00Z")
     assert "No reading is stored around this moment" in await page.inner_text(".near")
     assert visitor.complaints == []
@@ -204,7 +208,7 @@ async def test_a_month_is_previewed_then_billed_and_a_second_run_adds_nothing(st
     assert "Nothing to bill" in await page.inner_text(".empty:visible")
     await visitor.open("/invoices")
     assert await page.locator("tbody tr").count() == before
-    answer = await page.request.get(f"{stage.url}/invoices/run?month=2999-01")
+    answer = await page.request.get(f"{stage.url}/invoices/run?month=2099-01")
     assert answer.status == 422
     assert "is not over" in await answer.text()
 
