@@ -8,7 +8,7 @@ import psycopg
 
 from hub.assets.rows import Device, Gateway, Point, Quarantined, Site, Space
 from hub.audit import service as audit
-from hub.errors import NotFoundError
+from hub.errors import ConflictError, NotFoundError
 from hub.store.database import Transaction
 from hub.store.sql import queries
 from rules.model.site import Organisation, SiteFile
@@ -16,6 +16,7 @@ from rules.model.site import Organisation, SiteFile
 SQL = queries(__package__)
 
 REASONS_MAX = 100
+BILLED_BY = ("multiplier", "commodity", "profile", "gateway_id")  # a change of these shows on bills
 
 
 def open_organisation(owner_dsn: str, organisation: Organisation) -> UUID:
@@ -28,12 +29,16 @@ def open_organisation(owner_dsn: str, organisation: Organisation) -> UUID:
 
 
 async def register(tx: Transaction, file: SiteFile) -> UUID:
-    """Enter everything physical of a site file; what is there already is brought up to date.  Gives the site's id."""
+    """Enter everything physical of a site file; what is there already is brought up to date.  Gives the site's id.
+
+    Raises ConflictError for a device of another site.
+    """
+    before = {device.code: device for device in await devices(tx)}
     site: UUID = await tx.value(SQL["put_site"], file.site.model_dump())
     await tx.run_many(SQL["put_space"], _spaces(site, file))
     await tx.run_many(SQL["put_gateway"], [{"site": site, "code": gateway.code} for gateway in file.gateway])
     gateways = {line.code: line.gateway for line in file.line}
-    devices = [
+    rows = [
         {
             **device.model_dump(include={"code", "name_zh", "name_en", "profile", "role", "commodity", "multiplier"}),
             "site": site,
@@ -42,12 +47,19 @@ async def register(tx: Transaction, file: SiteFile) -> UUID:
         }
         for device in file.device
     ]
-    await tx.run_many(SQL["put_device"], devices)
+    strays = [code for row in rows if (code := str(row["code"])) in before and before[code].site_id != site]
+    if strays:
+        raise ConflictError(f"Device '{strays[0]}' stands at another site; give this one another code.")
+    await tx.run_many(SQL["put_device"], rows)
     parents = [{"site": site, "code": d.code, "parent": d.parent} for d in file.device if d.parent]
     await tx.run_many(SQL["set_parent"], parents)
     served = [{"site": site, "device": d.code, "unit": unit} for d in file.device for unit in d.serves]
     await tx.run_many(SQL["put_device_unit"], served)
-    await audit.record(tx, "registered", "site", site, {"code": file.site.code, "devices": len(devices)})
+    await audit.record(tx, "registered", "site", site, {"code": file.site.code, "devices": len(rows)})
+    for device in await devices(tx, site):
+        changed = audit.differences(before.get(device.code, device), device, *BILLED_BY)
+        if changed:
+            await audit.record(tx, "changed", "device", device.id, changed)
     return site
 
 

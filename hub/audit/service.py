@@ -33,6 +33,12 @@ async def record(
     )
 
 
+def differences(before: object, after: object, *names: str) -> dict[str, list[str]]:
+    """Give those of the named attributes that changed, each with its value before and after, as details of an act."""
+    pairs = ((name, getattr(before, name), getattr(after, name)) for name in names)
+    return {name: [str(was), str(now)] for name, was, now in pairs if was != now}
+
+
 async def of_entity(tx: Transaction, entity: str, entity_id: object, most: int = 200) -> list[Entry]:
     """Give the life of one record, newest act first."""
     return await tx.all(Entry, SQL["of_entity"], {"entity": entity, "entity_id": str(entity_id), "most": most})

@@ -12,6 +12,7 @@ from rules.model.site import Lease as LeaseEntry
 from rules.model.site import SiteFile
 
 SQL = queries(__package__)
+CORRECTABLE = ("end_on", "rent_per_m2_month", "rent_tax", "electricity_tariff", "water_tariff", "due_days")
 
 
 async def register(tx: Transaction, site_id: UUID, file: SiteFile) -> int:
@@ -21,16 +22,23 @@ async def register(tx: Transaction, site_id: UUID, file: SiteFile) -> int:
     the file gives a known lease other units, another tenant or another start: that is another lease.
     """
     await tx.run_many(SQL["put_tenant"], [tenant.model_dump() for tenant in file.tenant])
+    before = {one.code: one for one in await leases(tx)}
     for said in file.lease:
         lease_id: UUID = await tx.value(SQL["put_lease"], {**said.model_dump(exclude={"units"}), "site": site_id})
         units = [{"lease": lease_id, "site": site_id, "unit": unit} for unit in said.units]
         await tx.run_many(SQL["put_lease_unit"], units)
-        _check_same(await lease(tx, lease_id), said)
+        held = await lease(tx, lease_id)
+        _check_same(held, said, site_id)
+        changed = audit.differences(before.get(said.code, held), held, *CORRECTABLE)
+        if changed:
+            await audit.record(tx, "changed", "lease", lease_id, changed)
     await audit.record(tx, "registered leases", "site", site_id, {"leases": [said.code for said in file.lease]})
     return len(file.lease)
 
 
-def _check_same(held: Lease, said: LeaseEntry) -> None:
+def _check_same(held: Lease, said: LeaseEntry, site_id: UUID) -> None:
+    if held.site_id != site_id:
+        raise ConflictError(f"Lease '{said.code}' belongs to another site; give this one another code.")
     if held.units != sorted(said.units):
         raise ConflictError(
             f"Lease '{said.code}' was entered with other units than {', '.join(sorted(said.units))}; "

@@ -6,6 +6,7 @@ import os
 import sys
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from rules.model.period import Period
 from simulators.world import World
 from tests.builders import site_file
+from tests.e2e.recount import totals
 
 SEED = 5
 pytestmark = [pytest.mark.timeout(300)]
@@ -50,3 +52,8 @@ async def test_the_story_loses_nothing_and_bills_what_the_meters_truly_counted(o
         assert period.end > period.start
         truth = world.true_consumption(line["meter"], period.start, period.end)
         assert Decimal(line["quantity"]) == truth, line
+    ends = {(line["start"]["at"], line["end"]["at"]) for line in metered}
+    start, end = (datetime.fromisoformat(at) for at in ends.pop())
+    assert not ends
+    counted = [total for _, total in totals(site_file(), folder / "history.csv", start, end)]
+    assert [Fraction(invoice["total"]) for invoice in figures["invoices"]] == counted

@@ -64,9 +64,10 @@ CREATE TABLE audit_entries (
 CREATE INDEX audit_entity ON audit_entries (organisation_id, entity, entity_id);
 CREATE INDEX audit_unsealed ON audit_entries (id) WHERE sealed_number IS NULL;
 CALL plantroom.protect('audit_entries', 'SELECT');
-CREATE POLICY door ON audit_entries FOR INSERT TO plantroom_door WITH CHECK (true);
+CREATE POLICY programs ON audit_entries FOR INSERT TO plantroom_door, plantroom_ingest WITH CHECK (true);
 -- Who writes an act chooses neither its time nor its place in the chain.
-GRANT INSERT (organisation_id, actor, action, entity, entity_id, details) ON audit_entries TO plantroom_app, plantroom_door;
+GRANT INSERT (organisation_id, actor, action, entity, entity_id, details) ON audit_entries
+    TO plantroom_app, plantroom_door, plantroom_ingest;
 CREATE POLICY sealer ON audit_entries TO plantroom_sealer USING (true);
 GRANT SELECT, UPDATE (sealed_number, hash) ON audit_entries TO plantroom_sealer;
 

@@ -99,3 +99,17 @@ CREATE POLICY ingest ON points TO plantroom_ingest USING (true) WITH CHECK (true
 GRANT SELECT, INSERT, UPDATE ON points TO plantroom_ingest;
 CREATE POLICY reader ON points FOR SELECT TO plantroom_reader USING (organisation_id = plantroom.organisation());
 GRANT SELECT ON points TO plantroom_reader;
+
+-- How a counter is read decides what is billed: a gateway that says otherwise than before leaves a trace.
+CREATE FUNCTION plantroom.record_point() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO audit_entries (organisation_id, actor, action, entity, entity_id, details)
+    VALUES (NEW.organisation_id, current_user, 'changed', 'point', NEW.id,
+            jsonb_build_object('before', jsonb_build_array(OLD.kind, OLD.unit, OLD.resolution, OLD.modulus),
+                               'after', jsonb_build_array(NEW.kind, NEW.unit, NEW.resolution, NEW.modulus)));
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER recorded AFTER UPDATE ON points FOR EACH ROW
+    WHEN ((OLD.kind, OLD.unit, OLD.resolution, OLD.modulus) IS DISTINCT FROM (NEW.kind, NEW.unit, NEW.resolution, NEW.modulus))
+    EXECUTE FUNCTION plantroom.record_point();
