@@ -114,7 +114,8 @@ def _programs(settings: Settings, site: Path, running: Running, seed: int) -> di
                 "--truth", str(running.truth)],
         "hub": ["hub", "run", "--rules", str(park.RULES), *data],
         "edge": ["edge", "run", str(site), "--backfill", str(running.history), *data],
-        "web": ["web", "run", "--host", settings.web_host, "--port", str(settings.web_port), *data],
+        "web": ["web", "run", "--host", settings.web_host, "--port", str(settings.web_port), "--rules",
+                str(park.RULES), *data],
     }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress as ignore
 
 from fastapi import FastAPI
 
+from hub.alarms import definitions
 from hub.api import routes as api
 from hub.store import live as channel
 from hub.store.database import Database
@@ -32,6 +33,7 @@ def create(database: Database, settings: WebSettings) -> FastAPI:
     app = FastAPI(title="Plantroom", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_living)
     app.state.database = database
     app.state.settings = settings
+    app.state.rules = definitions.load(settings.rules_files)
     app.state.boards = Boards(database, {one.name: one for one in LISTS})
     app.mount(f"/static/{files.version()}", files.application())
     for page in PAGES:

@@ -19,6 +19,7 @@ from hub.assets import service as assets
 from hub.assets.rows import Site
 from hub.errors import ForbiddenError
 from hub.store.database import Database, Transaction
+from rules.detect.book import RuleBook
 from web import language
 from web.render import UTC_ZONE, render
 from web.settings import WebSettings
@@ -47,6 +48,12 @@ class Visit:
     def language(self) -> str:
         """The language of the visitor's screens."""
         return self.who.language
+
+    @property
+    def rules(self) -> RuleBook:
+        """The rule book of this hub."""
+        book: RuleBook = self.request.app.state.rules
+        return book
 
     @property
     def partial(self) -> bool:

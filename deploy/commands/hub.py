@@ -1,13 +1,11 @@
 """``plantroom hub``: the program that remembers, judges and dispatches."""
 
 import asyncio
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from deploy import foreground
-from deploy.commands.options import Data, SitePath, read_site
+from deploy.commands.options import Data, Rules, SitePath, read_site
 from deploy.embedded import broker as opened_broker
 from deploy.embedded import database as opened_database
 from deploy.logins import prepare
@@ -16,8 +14,6 @@ from deploy.settings import read as read_settings
 from hub import main
 
 app = typer.Typer(help="The hub: ingest, alarms, work orders, jobs.", no_args_is_help=True)
-
-Rules = Annotated[list[Path] | None, typer.Option("--rules", help="Alarm rules that replace those of the same code.")]
 
 
 @app.command()

@@ -13,6 +13,7 @@ from rules.model.site import SiteFile
 Data = Annotated[Path | None, typer.Option("--data", help="Data directory; default by platform convention.")]
 SitePath = Annotated[Path, typer.Argument(metavar="SITE", help="Site file, e.g. deploy/sites/riverside.toml.")]
 Organisation = Annotated[str | None, typer.Option(help="Code of the organisation; needed when there are several.")]
+Rules = Annotated[list[Path] | None, typer.Option("--rules", help="Alarm rules that replace those of the same code.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from deploy import foreground
-from deploy.commands.options import Data, check_address
+from deploy.commands.options import Data, Rules, check_address
 from deploy.embedded import database as opened_database
 from deploy.logins import prepare
 from deploy.settings import read as read_settings
@@ -19,11 +19,12 @@ app = typer.Typer(help="The web server: console, phone, portal.", no_args_is_hel
 def run(
     host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 by default.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 8080 by default.")] = None,
+    rules: Rules = None,
     data: Data = None,
 ) -> None:
     """Serve the screens until stopped.  Example: plantroom web run --port 8080."""
     settings = read_settings(data=data, web_host=host, web_port=port)
     check_address(settings.web_host, settings.web_port)
     with opened_database(settings, patient=True) as dsn:
-        screens = WebSettings(dsn=prepare(settings, dsn))
+        screens = WebSettings(dsn=prepare(settings, dsn), rules_files=tuple(rules or ()))
         foreground.run(main.serve(screens, settings.web_host, settings.web_port))

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,14 +10,11 @@ from fastapi import APIRouter, Form, Response
 from fastapi.responses import HTMLResponse
 
 from hub.access.rights import Right
-from hub.alarms import definitions
 from hub.alarms import service as alarms
 from hub.alarms.rows import Alarm
 from hub.store.database import Transaction
 from hub.work import service as work
 from hub.work.rows import Link, Order
-from rules.detect.book import RuleBook
-from rules.detect.rule import Rule
 from web.export import table
 from web.lists import LiveList
 from web.session import AlarmVisit, ConsoleVisit, zone_of
@@ -149,7 +145,7 @@ async def one(visit: ConsoleVisit, alarm_id: UUID) -> HTMLResponse:
         said = {
             "row": (await _with_orders(tx, [alarm]))[0],
             "journal": await alarms.journal(tx, alarm_id),
-            "rule": rule_of(alarm.rule, alarm.rule_version),
+            "rule": visit.rules.version(alarm.rule, alarm.rule_version),
             "start": end - TREND,
             "end": end,
             "orders": await _last_orders(tx, alarm) if visit.who.may(Right.SEE_ORDERS) else [],
@@ -172,16 +168,6 @@ async def acknowledge(visit: AlarmVisit, alarm_id: UUID, comment: Annotated[str,
     if not visit.partial:
         return visit.go(f"/alarms/{alarm_id}")
     return HTMLResponse(LIST.row(row, visit.language, visit.who.role, zone))
-
-
-@cache
-def _book() -> RuleBook:
-    return definitions.load()
-
-
-def rule_of(code: str, version: int = 0) -> Rule | None:
-    """Give a version of a shipped rule, else its newest one."""
-    return _book().version(code, version)
 
 
 def _cells(row: Row) -> dict[str, Any]:
