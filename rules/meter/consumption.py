@@ -12,6 +12,7 @@ The rules, worked on a face with modulus 10,000.0 kWh and multiplier 40 (rollove
 | 500.0 | 499.0 | a fall; over the top it would be 9,999 units, not plausible | doubt: record an exchange |
 | 500.0 | **0.0**, 501.0 | the zero came and went: that reading is rejected, with the reason | 40 |
 | 9,987.0 | 13.0, 9,990.0 | over the top and back at once, not plausible either | doubt |
+| 500.0 | 9,500.0, 501.0 | up and back over the top: one of two such steps is half the modulus or more | doubt |
 
 A boundary without a reading of its own is interpolated in time between its neighbours and rounded to the face's
 resolution; it is *estimated* unless both neighbours show the same face (a counter that did not move leaves no doubt)
@@ -30,7 +31,7 @@ from rules.model.doubt import DoubtError
 from rules.model.period import Period
 from rules.model.reading import Reading, exact
 
-# A step over the top, or up from zero, counts only below this share of the modulus.
+# A step, up or over the top, counts only below this share of the modulus: a lone wrong value never makes a whole turn.
 PLAUSIBLE_SHARE = Decimal("0.5")
 
 
@@ -198,7 +199,7 @@ class _Course:
         step = face - before.face
         if step < 0:
             step = self._over_the_top(before, at, face, counter)
-        elif before.face == 0 or self.rollovers[-1:] == [before.at]:
+        else:
             self._check_rise(before, at, face, counter)
         self.marks.append(Mark(at, face, before.total + step * counter.multiplier, counter))
 

@@ -134,3 +134,9 @@ def test_a_reading_at_the_exchange_that_is_not_the_new_first_value_is_a_doubt():
     with pytest.raises(DoubtError, match="when the new meter began with 3"):
         used(readings(8989.0, 4.0, 5.0), 2, exchanges=(swap,))
     assert used(readings(8989.0, 3.0, 5.0), 2, exchanges=(swap,)).quantity == D(3)
+
+
+@pytest.mark.parametrize("spike", [600.0, 4999.0, 5400.0, 5600.0, 9500.0, 9999.9])
+def test_a_lone_wrong_value_never_makes_a_whole_turn_of_the_counter(spike):
+    with pytest.raises(DoubtError, match=r"fell from|jumped from"):
+        used(readings(500.0, spike, 501.0), 2)
