@@ -1,6 +1,7 @@
 """What the schema promises: every table is under its organisation, and the money tables are written once."""
 
 import psycopg
+import pytest
 
 from tests.builders import Dsns
 
@@ -43,3 +44,13 @@ def test_the_hub_has_no_right_before_it_takes_a_role(schema: Dsns) -> None:
                  AND has_table_privilege('plantroom_hub', c.oid, 'SELECT, INSERT, UPDATE, DELETE')"""
         ).fetchone()
     assert rows == (0,)
+
+
+@pytest.mark.parametrize("multiplier", ["-40", "0"])
+def test_a_meter_cannot_count_backwards_or_nothing(schema: Dsns, multiplier: str) -> None:
+    row = "gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'M', '', '', 'p', 'tenant'"
+    with psycopg.connect(schema.owner) as connection, pytest.raises(psycopg.errors.CheckViolation, match="multiplier"):
+        connection.execute(
+            f"""INSERT INTO devices (organisation_id, site_id, gateway_id, space_id, code, name_zh, name_en, profile, role,
+                multiplier) VALUES ({row}, {multiplier})""".encode()
+        )
