@@ -51,6 +51,6 @@ def test_a_meter_cannot_count_backwards_or_nothing(schema: Dsns, multiplier: str
     row = "gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'M', '', '', 'p', 'tenant'"
     with psycopg.connect(schema.owner) as connection, pytest.raises(psycopg.errors.CheckViolation, match="multiplier"):
         connection.execute(
-            f"""INSERT INTO devices (organisation_id, site_id, gateway_id, space_id, code, name_zh, name_en, profile, role,
-                multiplier) VALUES ({row}, {multiplier})""".encode()
+            f"""INSERT INTO devices (organisation_id, site_id, gateway_id, space_id, code, name_zh, name_en, profile,
+                role, multiplier) VALUES ({row}, {multiplier})""".encode()
         )
