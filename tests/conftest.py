@@ -90,7 +90,7 @@ def migrated(postgres: PostgresForTests) -> str:
     return conninfo_to_dict(dsn)["dbname"]
 
 
-def _dsns(postgres: PostgresForTests, template: str) -> Dsns:
+def fresh_dsns(postgres: PostgresForTests, template: str) -> Dsns:
     owner = make_conninfo(postgres.new_database(template), options="-c search_path=public")
     return Dsns(owner, make_conninfo(owner, user="plantroom_hub", password=HUB_PASSWORD, options=""))
 
@@ -98,13 +98,13 @@ def _dsns(postgres: PostgresForTests, template: str) -> Dsns:
 @pytest.fixture(scope="session")
 def schema(postgres: PostgresForTests, migrated: str) -> Dsns:
     """A migrated database to look at; nothing is written to it."""
-    return _dsns(postgres, migrated)
+    return fresh_dsns(postgres, migrated)
 
 
 @pytest.fixture
 def dsns(postgres: PostgresForTests, migrated: str) -> Iterator[Dsns]:
     """A fresh migrated database, gone after the test."""
-    fresh = _dsns(postgres, migrated)
+    fresh = fresh_dsns(postgres, migrated)
     yield fresh
     postgres.drop(fresh.owner)
 

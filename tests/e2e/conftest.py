@@ -1,13 +1,18 @@
 """A browser, and pages that complain about every console error and every breach of the content policy."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from psycopg.conninfo import conninfo_to_dict
 
 from hub.store.database import Database
-from tests.builders import Park
+from tests.builders import Dsns, Park, register_park, site_file
+from tests.conftest import PostgresForTests, fresh_dsns
 from tests.e2e.stage import PASSWORD, Stage, pages, populate
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -28,12 +33,41 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pictures", action="store_true", help="write web/pictures/*.png")
 
 
-@pytest.fixture
-async def stage(database: Database, park: Park) -> AsyncIterator[Stage]:
-    """The park, populated and served."""
+@dataclass(frozen=True)
+class Staged:
+    """A populated park that is copied for every test."""
+
+    template: str
+    park: Park
+    users: dict[str, str]
+
+
+async def _populated(dsns: Dsns) -> Staged:
+    database = Database(dsns.hub)
+    await database.open()
+    park = await register_park(database, dsns, site_file())
     users = await populate(database, park)
-    async with pages(database, park, users) as running:
+    await database.close()
+    return Staged(conninfo_to_dict(dsns.owner)["dbname"], park, users)
+
+
+@pytest.fixture(scope="session")
+def staged(postgres: PostgresForTests, migrated: str) -> Staged:
+    """The park, populated once."""
+    with ThreadPoolExecutor(1) as apart:  # a loop of its own, beside those of the tests
+        return apart.submit(lambda: asyncio.run(_populated(fresh_dsns(postgres, migrated)))).result()
+
+
+@pytest.fixture
+async def stage(postgres: PostgresForTests, staged: Staged) -> AsyncIterator[Stage]:
+    """A copy of the populated park, served."""
+    dsns = fresh_dsns(postgres, staged.template)
+    database = Database(dsns.hub)
+    await database.open()
+    async with pages(database, replace(staged.park, dsns=dsns), staged.users) as running:
         yield running
+    await database.close()
+    postgres.drop(dsns.owner)
 
 
 @pytest.fixture
