@@ -5,6 +5,7 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from time import monotonic
 from uuid import UUID
 
 from argon2 import PasswordHasher
@@ -27,6 +28,7 @@ LOCK = timedelta(minutes=5)
 SESSION_LIFE = timedelta(hours=12)
 SESSION_IDLE = timedelta(hours=2)
 TOUCH_EVERY = timedelta(minutes=1)
+REFUSAL_TAKES_S = 0.25  # more than the check of a password and the note of a failure together
 REFUSAL = "The name or the password is wrong, or the account is locked for a few minutes."
 
 _hasher = PasswordHasher()
@@ -45,7 +47,19 @@ def _matches(password_hash: str, password: str) -> bool:
 
 
 async def sign_in(database: Database, login: str, password: str, address: str, now: datetime) -> SignedIn:
-    """Check a password and open a session; raises ForbiddenError with one sentence that gives nothing away."""
+    """Check a password and open a session.
+
+    Raises ForbiddenError with one sentence and after one time, neither of which tells whether there is such a name.
+    """
+    started_s = monotonic()
+    try:
+        return await _sign_in(database, login, password, address, now)
+    except ForbiddenError:
+        await asyncio.sleep(started_s + REFUSAL_TAKES_S - monotonic())
+        raise
+
+
+async def _sign_in(database: Database, login: str, password: str, address: str, now: datetime) -> SignedIn:
     login, password = login.replace("\0", "").strip().lower()[:64], password[:PASSWORD_CHARACTERS_MAX]
     async with database.transaction(None, Actor(login or "?"), Role.DOOR) as tx:
         account = await tx.maybe(Account, SQL["account"], {"login": login})

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 import psycopg
 import pytest
@@ -38,8 +39,10 @@ async def test_unknown_name_wrong_password_and_lock_say_the_same(database: Datab
     await _with_user(database, park)
     said = set()
     for login in ("nobody", *["li.wei"] * access.FAILURES_BEFORE_LOCK):
+        started_s = monotonic()
         with pytest.raises(ForbiddenError) as refused:
             await access.sign_in(database, login, "wrong password", "127.0.0.1", NOW)
+        assert monotonic() - started_s >= access.REFUSAL_TAKES_S - 0.01
         said.add(str(refused.value))
     with pytest.raises(ForbiddenError) as refused:
         await access.sign_in(database, "li.wei", PASSWORD, "127.0.0.1", NOW)
