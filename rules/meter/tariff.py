@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
@@ -87,6 +87,10 @@ class Tariff(Definition):
 
     @model_validator(mode="after")
     def _one_at_a_time(self) -> Self:
+        codes = [version.version for version in self.versions]
+        twice = next((code for code in codes if codes.count(code) > 1), None)
+        if twice is not None:
+            raise ValueError(f"version '{twice}' stands twice; bills refer to it, so give each its own name")
         ordered = sorted(self.versions, key=lambda v: v.valid_from)
         for one, other in pairwise(ordered):
             if one.valid_to is None or other.valid_from <= one.valid_to:
@@ -165,7 +169,7 @@ def price(series: Series, tariff: Tariff, period: Period, zone: ZoneInfo) -> Pri
     sums: dict[tuple[str, Band], Decimal] = {}
     versions: dict[str, Version] = {}
     estimated = False
-    for piece, version, band in _pieces(tariff, period, zone):
+    for piece, version, band in _stretches(tariff, period, zone):
         start, end = series.boundary(piece.start), series.boundary(piece.end, closing=True)
         versions[version.version] = version
         key = (version.version, band)
@@ -175,6 +179,13 @@ def price(series: Series, tariff: Tariff, period: Period, zone: ZoneInfo) -> Pri
     for code, version in versions.items():
         lines.extend(price_bands(version, {band: sum_ for (of, band), sum_ in sums.items() if of == code}))
     return Priced(tuple(lines), estimated)
+
+
+def _stretches(tariff: Tariff, period: Period, zone: ZoneInfo) -> Iterable[tuple[Period, Version, Band]]:
+    """Join what follows with the same price: where nothing changes, no reading is needed."""
+    for (_, band), run in groupby(_pieces(tariff, period, zone), key=lambda piece: (id(piece[1]), piece[2])):
+        pieces = list(run)
+        yield Period(pieces[0][0].start, pieces[-1][0].end), pieces[0][1], band
 
 
 def _pieces(tariff: Tariff, period: Period, zone: ZoneInfo) -> Iterable[tuple[Period, Version, Band]]:

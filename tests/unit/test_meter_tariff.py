@@ -82,6 +82,13 @@ def test_a_hole_or_an_overlap_in_the_day_is_one_sentence(change, said):
             "versions '1' and '2' both hold on 2026-02-01",
         ),
         (
+            [
+                {"version": "1", "valid_from": "2026-01-01", "valid_to": "2026-01-31", "prices": {"flat": "1"}},
+                {"version": "1", "valid_from": "2026-02-01", "prices": {"flat": "2"}},
+            ],
+            "version '1' stands twice",
+        ),
+        (
             [{"version": "1", "valid_from": "2026-01-01", "prices": {"flat": "1"},
               "schedules": [{"months": [1, 2], "windows": [{"from": "00:00", "to": "24:00", "band": "flat"}]}]}],
             "month 3 has 0 schedules",
@@ -123,6 +130,16 @@ def test_a_price_change_in_the_month_makes_lines_of_both_versions():
     priced = price(series(month.start, 31 * 24), changed, month, SHANGHAI)
     assert [(line.version, line.quantity) for line in priced.lines] == [("a", D("36.0")), ("b", D("38.4"))]
     assert priced.amount(CENT) == D("82.08")
+
+
+def test_one_price_all_month_needs_the_readings_of_its_ends_only():
+    month = month_period(2026, 10, SHANGHAI)
+    ends = [Reading("EM.energy", at, value, Quality.GOOD) for at, value in ((month.start, 10.0), (month.end, 84.4))]
+    held = accumulate(ends, Counter(D("0.1"), D(100000)), longest_gap=timedelta(days=2))
+    priced = price(held, TARIFFS["riverside-electricity-flat"], month, SHANGHAI)
+    assert (priced.quantity, priced.estimated) == (D("74.4"), False)
+    with pytest.raises(DoubtError, match="too long to estimate between"):
+        price(held, TARIFFS["riverside-electricity-tou"], month, SHANGHAI)
 
 
 def test_a_day_without_a_version_is_a_doubt():
