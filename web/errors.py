@@ -11,11 +11,13 @@ from starlette.exceptions import HTTPException
 
 from hub.errors import HubError
 from web.render import render
+from web.security import HEADERS
 from web.session import SignInNeededError, Visit, language_of
 
 log = logging.getLogger(__name__)
 
 NO_SUCH_PAGE = "There is no such page."
+BUG = "Something went wrong here; it has been noted. Try again, or report the reference."
 HTTP_SENTENCES = {404: NO_SUCH_PAGE, 405: "This page cannot do that."}
 
 
@@ -67,8 +69,9 @@ async def bug(request: Request, error: Exception) -> Response:
     """Answer what nobody foresaw: a reference for the visitor, the traceback for the log."""
     reference = secrets.token_hex(4)
     log.error("reference %s: %s %s", reference, request.method, request.url.path, exc_info=error)
-    return say(request, 500, "Something went wrong here; it has been noted. Try again, or report the reference.",
-               reference)  # fmt: skip
+    answer = say(request, 500, BUG, reference)
+    answer.headers.update({**HEADERS, "Cache-Control": "no-store"})  # this answer passes outside the guard
+    return answer
 
 
 def install(app: FastAPI) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import Response
 
 BOM = "\ufeff"  # without it a spreadsheet takes Chinese for Latin-1
-FORMULA_STARTS = "=+-@\t\r"
+FORMULA_STARTS = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"  # the full-width ones too: spreadsheets take them for their twins
 
 
 def table(name: str, rows: Sequence[Mapping[str, Any]]) -> Response:

@@ -18,6 +18,7 @@ LISTS_MAX = 8
 FILTER_CHARACTERS_MAX = 200
 SIGN_IN_NEEDED = 4401
 NOT_ALLOWED = 4403
+RIGHTS_CHANGED = 4409
 TRY_AGAIN_LATER = 1013
 
 router = APIRouter()
@@ -54,7 +55,7 @@ async def _serve(socket: WebSocket, who: Visitor, boards: Boards, wanted: list[t
         for name, filters in wanted:
             joined.append(boards.join(who, name, filters, mailbox))
         reader = asyncio.create_task(_read(socket))
-        writer = asyncio.create_task(_write(socket, mailbox))
+        writer = asyncio.create_task(_write(socket, mailbox, who))
         done, left = await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
         for task in left:
             task.cancel()
@@ -74,7 +75,7 @@ async def _read(socket: WebSocket) -> None:
         await socket.receive_text()
 
 
-async def _write(socket: WebSocket, mailbox: Mailbox) -> None:
+async def _write(socket: WebSocket, mailbox: Mailbox, who: Visitor) -> None:
     clock = asyncio.get_running_loop().time
     check_at = clock() + CHECK_SESSION_EVERY_S
     while not mailbox.full:
@@ -84,8 +85,9 @@ async def _write(socket: WebSocket, mailbox: Mailbox) -> None:
             message = json.dumps({"now": now_iso()})
         if clock() >= check_at:
             check_at = clock() + CHECK_SESSION_EVERY_S
-            if await visitor_of(socket) is None:
-                await socket.close(SIGN_IN_NEEDED)
+            now = await visitor_of(socket)
+            if now is None or now.actor != who.actor:  # gone, or no longer what the lists were chosen for
+                await socket.close(SIGN_IN_NEEDED if now is None else RIGHTS_CHANGED)
                 return
         await socket.send_text(message)
     await socket.close(TRY_AGAIN_LATER)

@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.e2e.conftest import Visitor
 from tests.e2e.stage import AHU, Stage, raise_alarm
+from web import live
 
 pytestmark = pytest.mark.browser
 
@@ -118,6 +119,25 @@ async def test_the_socket_is_closed_to_strangers_and_to_other_roles(stage: Stage
     cookies = "; ".join(f"{one['name']}={one['value']}" for one in await visitor.page.context.cookies())
     assert await closed_with(address, stage.url, cookies) == 4403
     assert await closed_with(address.replace("alarms", "jobs"), stage.url, cookies) is None
+
+
+async def test_a_socket_ends_when_its_visitor_becomes_somebody_else(
+    stage: Stage, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "CHECK_SESSION_EVERY_S", 0.1)
+    monkeypatch.setattr(live, "HEARTBEAT_S", 0.1)
+    page = await visitor.sign_in(stage.users["engineer"])
+    cookies = "; ".join(f"{held['name']}={held['value']}" for held in await page.context.cookies())
+    address = f"{stage.url.replace('http', 'ws')}/live?list=alarms"
+    async with connect(address, origin=stage.url, additional_headers={"Cookie": cookies}) as socket:
+        await socket.recv()
+        with psycopg.connect(stage.park.dsns.owner) as connection:
+            connection.execute("UPDATE users SET role = 'billing' WHERE login = %s", [stage.users["engineer"]])
+        with suppress(ConnectionClosed):
+            async with asyncio.timeout(5):
+                async for _ in socket:
+                    pass
+        assert socket.close_code == live.RIGHTS_CHANGED
 
 
 async def closed_with(address: str, origin: str, cookies: str) -> int | None:

@@ -18,6 +18,7 @@ from hub.store.database import Actor, Database
 from tests.builders import Park
 from web.app import create
 from web.boards import TooManyBoardsError
+from web.security import HEADERS
 from web.session import Needs
 from web.settings import WebSettings
 
@@ -210,6 +211,8 @@ async def test_a_bug_shows_a_reference_and_no_traceback(app: FastAPI, client: ht
     assert answer.status_code == 500
     assert "Reference" in answer.text
     assert "secret detail" not in answer.text
+    assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+    assert answer.headers["cache-control"] == "no-store"
 
 
 async def test_refusals_of_parts_go_beside_the_list(client: httpx.AsyncClient) -> None:

@@ -6,6 +6,7 @@ const RETRY_FIRST_MS = 300;
 const RETRY_MOST_MS = 10_000;
 const SIGN_IN_NEEDED = 4401;
 const NOT_ALLOWED = 4403;
+const RIGHTS_CHANGED = 4409;
 
 const banner = document.getElementById("lost");
 const lists = [...document.querySelectorAll("[data-live]")].map((list) => list.dataset.live);
@@ -40,6 +41,10 @@ function lose(code) {
   socket = null;
   if (code === SIGN_IN_NEEDED) {
     location.assign(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
+    return;
+  }
+  if (code === RIGHTS_CHANGED) {
+    location.reload();
     return;
   }
   if (code === NOT_ALLOWED) return;
