@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 from psycopg.conninfo import conninfo_to_dict
 
 from hub.store.database import Database
@@ -93,10 +93,6 @@ class Visitor:
             "console", lambda said: self.complaints.append(said.text) if said.type in ("error", "warning") else None
         )
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-
-    def _listen(self, said: ConsoleMessage) -> None:
-        if said.type in ("error", "warning"):
-            self.complaints.append(said.text)
 
     async def open(self, path: str) -> Page:
         """Go to a page and wait until it is all there."""
