@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from deploy.demo import DemoFailedError, Running, count_stored
 from deploy.register import ACTOR
+from hub.access.rights import RIGHTS
 from hub.alarms import service as alarms
 from hub.alarms.rows import Alarm
 from hub.billing import service as billing
@@ -89,7 +90,7 @@ async def _fault_to_order(running: Running) -> tuple[str, Told]:
 
 
 async def _repair(running: Running, order: Order, fault_id: str) -> None:
-    technician = Actor(order.assignee or "", order.assignee_id, "technician")
+    technician = Actor(order.assignee or "", order.assignee_id, RIGHTS["technician"])
     for verb, note in (("accept", ""), ("arrive", ""), ("complete", "冷水阀执行器卡住，已修复。")):
         if verb == "complete":
             await control.ask_async(running.control_port, {"do": "clear", "id": fault_id})

@@ -8,12 +8,20 @@ from uuid import UUID
 
 import psycopg
 
+from hub.access.rights import RIGHTS
 from hub.assets import service as assets
 from hub.store.database import Actor, Database
 from rules.model.site import SiteFile, parse
 
 RIVERSIDE = Path(__file__).parents[1] / "deploy" / "sites" / "riverside.toml"
-ENGINEER = Actor("test-engineer", role="engineer")
+
+
+def acting(name: str, role: str, user_id: UUID | None = None, tenant_id: UUID | None = None) -> Actor:
+    """Somebody with one role in the whole organisation."""
+    return Actor(name, user_id, RIGHTS[role], tenant_id=tenant_id, contractor=role == "contractor")
+
+
+ENGINEER = acting("test-engineer", "engineer")
 
 # What the profiles declare at a birth: measure -> kind, unit, resolution, modulus.
 MEASURES: dict[str, dict[str, tuple[str, str, str, str | None]]] = {

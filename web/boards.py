@@ -1,14 +1,14 @@
 """Boards: each holds the current rows of one live list and hands what changes to the sockets that look at it.
 
 A notice says only that something changed.  The board asks anew (at most every REFRESH_EVERY_S), renders the rows
-that differ once, and pushes them to everybody with the same list, filter, language and role.
+that differ once, and pushes them to everybody with the same list, filter, language, rights and places.
 """
 
 import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -41,8 +41,7 @@ class Key:
     name: str
     filters: tuple[tuple[str, str], ...]
     language: str
-    role: str
-    user: UUID | None
+    actor: Actor  # of nobody in particular, but for a personal list
 
 
 @dataclass(slots=True, eq=False)
@@ -68,14 +67,13 @@ def now_iso() -> str:
 class Board:
     """The current rows of one list for one audience."""
 
-    def __init__(self, key: Key, live_list: LiveList, database: Database, actor: Actor) -> None:
+    def __init__(self, key: Key, live_list: LiveList, database: Database) -> None:
         self.key = key
         self.list = live_list
         self.mailboxes: set[Mailbox] = set()
         self.dirty = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self._database = database
-        self._actor = actor
         self._rows: dict[str, Any] = {}
         self._html: dict[str, str] = {}
         self._ready = False
@@ -106,7 +104,7 @@ class Board:
             await asyncio.sleep(REFRESH_EVERY_S)
 
     async def _refresh(self) -> None:
-        async with self._database.transaction(self.key.organisation, self._actor) as tx:
+        async with self._database.transaction(self.key.organisation, self.key.actor) as tx:
             zone = await zone_of(tx)
             try:
                 rows = await self.list.query(tx, dict(self.key.filters))
@@ -123,7 +121,7 @@ class Board:
             self._push(self._message("".join(changed.values()), elements, whole=first))
 
     def _render(self, row: Any, zone: ZoneInfo) -> str:
-        return self.list.row(row, self.key.language, self.key.role, zone)
+        return self.list.row(row, self.key.language, self.key.actor.rights or frozenset(), zone)
 
     def _message(self, html: str, gone: list[str], *, whole: bool) -> str:
         said = {"list": self.list.name, "whole": whole, "html": html, "gone": gone, "now": now_iso()}
@@ -145,14 +143,15 @@ class Boards:
     def join(self, who: Visitor, name: str, filters: Filters, mailbox: Mailbox) -> Board:
         """Let a socket look at a list; raises TooManyBoardsError."""
         live_list = self.lists[name]
-        user = who.user_id if live_list.personal else None
-        key = Key(who.organisation_id, name, tuple(sorted(filters.items())), who.language, who.role, user)
+        actor = who.actor(live_list.right)
+        if not live_list.personal:
+            actor = replace(actor, name="plantroom/web", user_id=None)
+        key = Key(who.organisation_id, name, tuple(sorted(filters.items())), who.language, actor)
         board = self._boards.get(key)
         if board is None:
             if len(self._boards) >= BOARDS_MAX:
                 raise TooManyBoardsError
-            actor = who.actor if live_list.personal else Actor("plantroom/web", role=who.role)
-            board = self._boards[key] = Board(key, live_list, self._database, actor)
+            board = self._boards[key] = Board(key, live_list, self._database)
             board.task = asyncio.create_task(board.keep(), name=f"board {name}")
         board.join(mailbox)
         return board

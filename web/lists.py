@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from hub.access.rights import RIGHTS, Right
+from hub.access.rights import Right
 from hub.store.database import Transaction
 from web.render import render
 
@@ -30,14 +30,13 @@ class LiveList:
     sort: Callable[[Any], str]
     personal: bool = False
 
-    def row(self, row: Any, language: str, role: str, zone: ZoneInfo) -> str:
-        """Render one row for a language and a role."""
+    def row(self, row: Any, language: str, rights: frozenset[str], zone: ZoneInfo) -> str:
+        """Render one row for a language and the rights of who looks."""
         element = f"{self.name}-{self.key(row)}"
-        rights = RIGHTS[role]
         return render(
             language, self.template, row=row, element=element, sort=self.sort(row), zone=zone, may=rights.__contains__
         )
 
-    def rows(self, rows: list[Any], language: str, role: str, zone: ZoneInfo) -> str:
+    def rows(self, rows: list[Any], language: str, rights: frozenset[str], zone: ZoneInfo) -> str:
         """Render all rows."""
-        return "".join(self.row(row, language, role, zone) for row in rows)
+        return "".join(self.row(row, language, rights, zone) for row in rows)

@@ -86,7 +86,8 @@ async def _write(socket: WebSocket, mailbox: Mailbox, who: Visitor) -> None:
         if clock() >= check_at:
             check_at = clock() + CHECK_SESSION_EVERY_S
             now = await visitor_of(socket)
-            if now is None or now.actor != who.actor:  # gone, or no longer what the lists were chosen for
+            # Gone, or no longer what the lists were chosen for.
+            if now is None or (now.organisation_id, now.actor()) != (who.organisation_id, who.actor()):
                 await socket.close(SIGN_IN_NEEDED if now is None else RIGHTS_CHANGED)
                 return
         await socket.send_text(message)

@@ -1,6 +1,7 @@
 """What every answer carries and every request must keep to."""
 
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
@@ -36,9 +37,13 @@ class Guard:
             await self.app(scope, receive, send)
             return
 
+        request_id = uuid4().hex  # ours: one that a client chose could forge the record
+        scope.setdefault("state", {})["request_id"] = request_id
+
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")

@@ -43,6 +43,7 @@ class Visit:
     who: Visitor
     database: Database
     now: datetime
+    needed: tuple[Right, ...] = ()
 
     @property
     def language(self) -> str:
@@ -62,8 +63,9 @@ class Visit:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Open the request's transaction, in the visitor's name and organisation."""
-        async with self.database.transaction(self.who.organisation_id, self.who.actor) as tx:
+        """Open the request's transaction, in the visitor's name, where he has the right that the route needs."""
+        actor = self.who.actor(*self.needed, address=address_of(self.request), request_id=self.request.state.request_id)
+        async with self.database.transaction(self.who.organisation_id, actor) as tx:
             yield tx
 
     def text(self, template: str, site: Site | None, **context: Any) -> str:
@@ -106,6 +108,11 @@ def set_cookie(response: Response, settings: WebSettings, name: str, value: str,
     )  # fmt: skip
 
 
+def address_of(connection: HTTPConnection) -> str:
+    """Give the network address of who asks."""
+    return connection.client.host if connection.client else ""
+
+
 async def visitor_of(connection: HTTPConnection) -> Visitor | None:
     """Give who holds the session cookie of a request or a socket."""
     settings: WebSettings = connection.app.state.settings
@@ -144,7 +151,7 @@ class Needs:
         who = await visitor_of(request)
         if who is None:
             raise SignInNeededError
-        visit = Visit(request, who, request.app.state.database, datetime.now(UTC))
+        visit = Visit(request, who, request.app.state.database, datetime.now(UTC), self.rights)
         request.state.visit = visit
         if self.rights and not any(who.may(right) for right in self.rights):
             raise ForbiddenError("Your role does not include this page or act; ask an administrator if it should.")

@@ -17,6 +17,7 @@ from web.session import (
     LANGUAGE_COOKIE,
     YEAR_S,
     Anyone,
+    address_of,
     cookie_name,
     language_of,
     same,
@@ -74,9 +75,10 @@ async def sign_in(
     spoken, back = language_of(request), inside(next)
     if not same(csrf, request.cookies.get(cookie_name(settings, DOOR_COOKIE), "") or secrets.token_hex()):
         return _form(request, spoken, back, STALE_FORM, 403)
-    address = request.client.host if request.client else ""
     try:
-        opened = await access.sign_in(request.app.state.database, login, password, address, datetime.now(UTC))
+        opened = await access.sign_in(
+            request.app.state.database, login, password, address_of(request), datetime.now(UTC)
+        )
     except ForbiddenError as refusal:
         return _form(request, spoken, back, str(refusal), 403)
     if before := request.cookies.get(cookie_name(settings)):

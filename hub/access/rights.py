@@ -1,4 +1,4 @@
-"""What each role may do."""
+"""What each role may do, and where."""
 
 from enum import StrEnum, auto
 
@@ -15,15 +15,47 @@ class Right(StrEnum):
     SEE_LEASES = auto()  # tenants, leases, all invoices
     RUN_BILLS = auto()
     SEE_OWN_PAPERS = auto()  # a tenant's own leases and invoices
+    SEE_STILLS = auto()  # pictures of cameras
+    SEE_BADGES = auto()  # who went through which door
+    ADD_STILLS = auto()
+    REQUEST_APPROVAL = auto()
+    APPROVE = auto()  # who decides what is data (flows); this opens the inbox
+    MANAGE_FLOWS = auto()
     MANAGE_USERS = auto()
+    SEE_AUDIT = auto()
+    MANAGE_PRIVACY = auto()  # give out and erase what is known of a person
+    SEE_BANK_ACCOUNTS = auto()  # clearance: whole numbers of bank accounts
+    SEE_SENSITIVE_ZONES = auto()  # clearance: stills and badges of sensitive zones
 
+
+CLEARANCES = frozenset({Right.SEE_BANK_ACCOUNTS, Right.SEE_SENSITIVE_ZONES})
+
+# Rights that concern the organisation as a whole: a role at a site or building does not bring them.
+WHOLE_ONLY = frozenset({Right.MANAGE_FLOWS, Right.MANAGE_USERS, Right.SEE_AUDIT, Right.MANAGE_PRIVACY})
 
 _CONSOLE = {Right.SEE_CONSOLE, Right.SEE_POINTS, Right.SEE_ORDERS}
+_REQUESTS = {Right.REQUEST_APPROVAL, Right.APPROVE}
 
 RIGHTS: dict[str, frozenset[Right]] = {
-    "administrator": frozenset(Right) - {Right.SEE_OWN_PAPERS, Right.DO_ORDERS},
-    "engineer": frozenset(_CONSOLE | {Right.ACKNOWLEDGE_ALARMS, Right.DIRECT_ORDERS}),
-    "technician": frozenset({Right.DO_ORDERS}),
-    "billing": frozenset({Right.SEE_LEASES, Right.RUN_BILLS, Right.SEE_POINTS}),
+    "administrator": frozenset(Right)
+    - CLEARANCES
+    - {Right.SEE_OWN_PAPERS, Right.DO_ORDERS, Right.SEE_STILLS, Right.SEE_BADGES, Right.ADD_STILLS},
+    "manager": frozenset(_CONSOLE | _REQUESTS | {Right.ACKNOWLEDGE_ALARMS, Right.DIRECT_ORDERS, Right.SEE_LEASES}),
+    "engineer": frozenset(_CONSOLE | _REQUESTS | {Right.ACKNOWLEDGE_ALARMS, Right.DIRECT_ORDERS, Right.SEE_STILLS}),
+    "technician": frozenset({Right.DO_ORDERS, Right.REQUEST_APPROVAL}),
+    "billing": frozenset(_REQUESTS | {Right.SEE_LEASES, Right.RUN_BILLS, Right.SEE_POINTS, Right.SEE_BANK_ACCOUNTS}),
+    "security": frozenset(
+        _REQUESTS | {Right.SEE_CONSOLE, Right.SEE_STILLS, Right.SEE_BADGES, Right.SEE_SENSITIVE_ZONES}
+    ),
+    "auditor": frozenset(_CONSOLE | {Right.SEE_LEASES, Right.SEE_AUDIT}),
+    "integration": frozenset({Right.SEE_CONSOLE, Right.SEE_POINTS, Right.ADD_STILLS}),
     "tenant": frozenset({Right.SEE_OWN_PAPERS}),
+    "contractor": frozenset({Right.DO_ORDERS}),
 }
+
+KINDS = {"tenant": "tenant", "contractor": "contractor", "integration": "service"}  # of the user; all others: staff
+
+
+def rights_of(role: str, scope: str) -> frozenset[Right]:
+    """Give what a role held at a scope (group, organisation, site, building) allows."""
+    return RIGHTS[role] if scope in ("group", "organisation") else RIGHTS[role] - WHOLE_ONLY

@@ -1,10 +1,11 @@
 """Rows of the access slice."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from hub.access.rights import RIGHTS, Right
+from hub.access.rights import CLEARANCES, RIGHTS, Right, rights_of
 from hub.store.database import Actor
 
 
@@ -31,27 +32,83 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
-    """Somebody who is signed in."""
+class Grant:
+    """A role that somebody holds at a scope: group, organisation, site or building."""
+
+    role: str
+    scope: str
+    site_id: UUID | None
+    building_id: UUID | None
+
+    @property
+    def rights(self) -> frozenset[Right]:
+        """What the role allows there."""
+        return rights_of(self.role, self.scope)
+
+    @property
+    def place(self) -> UUID | None:
+        """The one site or building; None for the whole organisation."""
+        return self.building_id or self.site_id
+
+
+def places(grants: Iterable[Grant]) -> frozenset[UUID] | None:
+    """Give where the grants hold together: sites and buildings, None for the whole organisation."""
+    held = [grant.place for grant in grants]
+    return None if None in held else frozenset(place for place in held if place is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session that is open, and whose it is; ``organisation_id`` is where he works in it, ``home_id`` his own."""
 
     user_id: UUID
     organisation_id: UUID
+    home_id: UUID
     login: str
     name: str
-    role: str
+    kind: str
     tenant_id: UUID | None
     language: str
     csrf: str
     expires_at: datetime
 
+
+@dataclass(frozen=True, slots=True)
+class Visitor(Session):
+    """Somebody who is signed in, with the roles that he holds now."""
+
+    grants: tuple[Grant, ...]
+
     @property
-    def actor(self) -> Actor:
-        """In whose name transactions of this visitor run."""
-        return Actor(self.login, self.user_id, self.role, self.tenant_id)
+    def rights(self) -> frozenset[Right]:
+        """What he may do somewhere."""
+        return frozenset().union(*(grant.rights for grant in self.grants))
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """His roles, each once, in the order of the table of rights."""
+        held = {grant.role for grant in self.grants}
+        return tuple(role for role in RIGHTS if role in held)
 
     def may(self, right: Right) -> bool:
-        """Whether the visitor's role has ``right``."""
-        return right in RIGHTS[self.role]
+        """Whether he has ``right`` anywhere."""
+        return right in self.rights
+
+    def actor(self, *needed: Right, address: str = "", request_id: str = "") -> Actor:
+        """Give in whose name a transaction for any one of ``needed`` runs: confined to where he has such a right."""
+        used = [grant for grant in self.grants if not needed or grant.rights.intersection(needed)]
+        held = frozenset(self.rights)
+        return Actor(
+            self.login,
+            self.user_id if self.organisation_id == self.home_id else None,  # references carry the organisation
+            held,
+            places(used),
+            tuple((right.value, places(g for g in used if right in g.rights)) for right in sorted(held & CLEARANCES)),
+            self.tenant_id,
+            contractor=self.kind == "contractor",
+            address=address,
+            request_id=request_id,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +118,8 @@ class User:
     id: UUID
     login: str
     name: str
-    role: str
+    kind: str
+    roles: list[str]
     language: str
     skills: list[str]
     zones: list[str]

@@ -4,18 +4,19 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from time import monotonic
 from uuid import UUID
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from psycopg.errors import CheckViolation, UniqueViolation
+from psycopg.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
 
-from hub.access.rights import RIGHTS
-from hub.access.rows import Account, Closed, SignedIn, User, Visitor
+from hub.access.rights import KINDS, RIGHTS
+from hub.access.rows import Account, Closed, Grant, Session, SignedIn, User, Visitor
 from hub.audit import service as audit
-from hub.errors import ConflictError, ForbiddenError, InvalidError
+from hub.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from hub.store.database import Actor, Database, Role, Transaction
 from hub.store.sql import queries
 
@@ -106,10 +107,12 @@ async def visitor(database: Database, token: str, now: datetime) -> Visitor | No
     """Give who holds ``token``; None when the session is unknown, idle for too long, over or the user is gone."""
     asked = {"token_hash": _digest(token), "now": now, "idle_since": now - SESSION_IDLE}
     async with database.transaction(None, role=Role.DOOR) as tx:
-        found = await tx.maybe(Visitor, SQL["visitor"], asked)
-        if found is not None:
-            await tx.run(SQL["touch"], {**asked, "stale": now - TOUCH_EVERY})
-        return found
+        found = await tx.maybe(Session, SQL["session"], asked)
+        if found is None:
+            return None
+        await tx.run(SQL["touch"], {**asked, "stale": now - TOUCH_EVERY})
+        held = {"user": found.user_id, "now": now, "home": found.organisation_id == found.home_id}
+        return Visitor(**asdict(found), grants=tuple(await tx.all(Grant, SQL["grants"], held)))
 
 
 async def sign_out(database: Database, token: str) -> None:
@@ -149,14 +152,21 @@ async def add_user(
     skills: Sequence[str] = (),
     zones: Sequence[str] = (),
 ) -> UUID:
-    """Add a user to the transaction's organisation; raises ConflictError or InvalidError."""
-    if role not in RIGHTS:
-        raise InvalidError(f"'{role}' is not a role; choose one of {', '.join(RIGHTS)}.")
+    """Add a user to the transaction's organisation, with a role in all of it; raises ConflictError or InvalidError."""
+    _check_role(role)
     if (role == "tenant") != (tenant_id is not None):
         raise InvalidError("A user with the role tenant, and no other, belongs to a tenant; name the tenant or not.")
     password_hash = await asyncio.to_thread(hash_password, password)
-    values = {"login": login.lower(), "name": name, "role": role, "tenant_id": tenant_id, "language": language,
-              "password_hash": password_hash, "skills": list(skills), "zones": list(zones)}  # fmt: skip
+    values = {
+        "login": login.lower(),
+        "name": name,
+        "kind": KINDS.get(role, "staff"),
+        "tenant_id": tenant_id,
+        "language": language,
+        "password_hash": password_hash,
+        "skills": list(skills),
+        "zones": list(zones),
+    }
     try:
         user_id: UUID = await tx.value(SQL["add_user"], values)
     except UniqueViolation as error:
@@ -165,8 +175,43 @@ async def add_user(
         raise InvalidError(
             f"User '{login}' cannot be added: a login has 2 to 64 characters, a name 1 to 120, a language is zh or en."
         ) from error
-    await audit.record(tx, "added", "user", user_id, {"login": login, "role": role})
+    await audit.record(tx, "added", "user", user_id, {"login": login})
+    await grant(tx, user_id, role)
     return user_id
+
+
+def _check_role(role: str) -> None:
+    if role not in RIGHTS:
+        raise InvalidError(f"'{role}' is not a role; choose one of {', '.join(RIGHTS)}.")
+
+
+async def grant(
+    tx: Transaction,
+    user_id: UUID,
+    role: str,
+    *,
+    site_id: UUID | None = None,
+    building_id: UUID | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> None:
+    """Let a user hold a role: in the whole organisation, or at a site or a building; from ``since`` up to ``until``.
+
+    Raises InvalidError for a role that does not fit the kind of user, or an end before the beginning.
+    """
+    _check_role(role)
+    values = {"user": user_id, "role": role, "site": site_id, "building": building_id, "since": since, "until": until,
+              "by": tx.actor.name}  # fmt: skip
+    try:
+        if not await tx.run(SQL["add_grant"], values):
+            raise NotFoundError("There is no such user.")
+    except (CheckViolation, ForeignKeyViolation) as error:
+        raise InvalidError(
+            f"The role {role} cannot be given: tenants and contractors hold theirs only, a service account's is "
+            "integration, a place is a site or a building of this organisation, and an end comes after the beginning."
+        ) from error
+    where = {"site": str(site_id or ""), "building": str(building_id or "")}
+    await audit.record(tx, "granted", "user", user_id, {"role": role, **where, "until": str(until or "")})
 
 
 async def set_language(tx: Transaction, user_id: UUID, language: str) -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from hub.access.rights import RIGHTS, Right
+from hub.access.rights import Right
 from hub.alarms.rows import Alarm, Entry
 from hub.audit import service as audit
 from hub.errors import ForbiddenError, InvalidError
@@ -45,7 +45,7 @@ async def acknowledge(tx: Transaction, alarm_id: UUID, now: datetime, comment: s
     Raises ForbiddenError, NotFoundError, or InvalidError for a comment that is too long.
     """
     actor = tx.actor
-    if Right.ACKNOWLEDGE_ALARMS not in RIGHTS.get(actor.role, frozenset()):
+    if not actor.may(Right.ACKNOWLEDGE_ALARMS):
         raise ForbiddenError("Only an engineer or administrator can acknowledge alarms.")
     comment = comment.strip()
     if len(comment) > COMMENT_CHARACTERS_MAX:

@@ -25,6 +25,7 @@ Parameters = Mapping[str, Any]
 POOL_MAX = 8
 STATEMENT_TIMEOUT_MS = 30_000
 POOL_WAIT_S = 5.0
+EVERYWHERE = "*"  # in the settings that the policies of migration 0008 read
 
 
 class Role(StrEnum):
@@ -38,12 +39,28 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """In whose name something is done: a user (``login``) or a program (``plantroom/ingest``)."""
+    """In whose name something is done: a user (``name`` is his login) or a program of ours (``plantroom/ingest``).
+
+    ``rights`` is None for a program, which nobody's rights hold back.  ``places`` are the sites and buildings that the
+    transaction is confined to, None for the whole organisation; ``clearances`` say so for each right on a field or a
+    zone that few people have.  ``tenant_id`` or ``contractor`` confine people from outside to what is theirs.
+    ``address`` and ``request_id`` say where an act came from; ``on_behalf_of`` whose deputy acted.
+    """
 
     name: str
     user_id: UUID | None = None
-    role: str = "system"
+    rights: frozenset[str] | None = None
+    places: frozenset[UUID] | None = None
+    clearances: tuple[tuple[str, frozenset[UUID] | None], ...] = ()
     tenant_id: UUID | None = None
+    contractor: bool = False
+    address: str = ""
+    request_id: str = ""
+    on_behalf_of: str = ""
+
+    def may(self, right: str) -> bool:
+        """Whether this person has a right; a program has no person's rights."""
+        return self.rights is not None and right in self.rights
 
 
 SYSTEM = Actor("plantroom")
@@ -102,13 +119,38 @@ class Transaction:
             self.organisation = organisation
         await _take(self)
 
+    @asynccontextmanager
+    async def unconfined(self) -> AsyncIterator[None]:
+        """Go on over the whole organisation for what follows by itself from an act that was allowed where it was done.
+
+        The actor stays; what he may see is lifted until the end of the block.
+        """
+        await _confine(self, Actor(self.actor.name))
+        yield
+        await _confine(self, self.actor)
+
 
 async def _take(tx: Transaction) -> None:
     await tx.connection.execute(f"SET LOCAL ROLE {tx.role.value}".encode())
+    await _confine(tx, tx.actor)
+
+
+async def _confine(tx: Transaction, actor: Actor) -> None:
+    said = {
+        "organisation": str(tx.organisation or ""),
+        "tenant": str(actor.tenant_id or ""),
+        "contractor": str(actor.user_id or UUID(int=0)) if actor.contractor else "",
+        "places": _listed(actor.places),
+        **{f"clear_{what}": _listed(places) for what, places in actor.clearances},
+    }
+    calls = b", ".join([b"set_config(%s, %s, true)"] * len(said))
     await tx.connection.execute(
-        b"SELECT set_config('plantroom.organisation', %s, true), set_config('plantroom.tenant', %s, true)",
-        [str(tx.organisation or ""), str(tx.actor.tenant_id or "")],
+        b"SELECT " + calls, [word for name, value in said.items() for word in (f"plantroom.{name}", value)]
     )
+
+
+def _listed(places: frozenset[UUID] | None) -> str:
+    return EVERYWHERE if places is None else ",".join(sorted(map(str, places)))
 
 
 class Database:

@@ -50,8 +50,8 @@ async def open_for_alarm(tx: Transaction, alarm: Alarm, rule: Rule, hands: Hands
 
 async def send(tx: Transaction, order: Order, now: datetime, without: Collection[str] = ()) -> Order:
     """Assign a held order to who suits it best; when nobody does, the order stays and says why."""
-    people = await tx.all(Technician, SQL["technicians"])
-    choice = choose([person.candidate for person in people], order.skill, order.zone, without)
+    people = await tx.all(Technician, SQL["technicians"], {"order": order.id})
+    choice = choose([person.candidate for person in people if person.kind == "staff"], order.skill, order.zone, without)
     if choice.login is None:
         why = {"id": order.id, "why_zh": choice.why_zh, "why_en": choice.why_en}
         await tx.run(SQL["explain"], why)
@@ -68,7 +68,7 @@ async def assign(tx: Transaction, order: Order, assignee_id: UUID, now: datetime
 
 async def send_back(tx: Transaction, order: Order, now: datetime) -> Order:
     """Give an order that was reopened to the technician who had it, or to another when he is gone."""
-    people = await tx.all(Technician, SQL["technicians"])
+    people = await tx.all(Technician, SQL["technicians"], {"order": order.id})
     if order.assignee_id is None or order.assignee_id not in {person.id for person in people}:
         return await send(tx, order, now)
     return await assign(
@@ -85,7 +85,7 @@ async def send_back(tx: Transaction, order: Order, now: datetime) -> Order:
 
 async def _as_program(tx: Transaction, order: Order, step: Step) -> Order:
     """Take a step that follows by itself from what somebody did: in the name of the program, not of that person."""
-    actor, tx.actor = tx.actor, tx.actor if tx.actor.role == SYSTEM.role else SYSTEM
+    actor, tx.actor = tx.actor, tx.actor if tx.actor.rights is None else SYSTEM
     try:
         return await take(tx, order, step)
     finally:

@@ -63,10 +63,15 @@ INSERT INTO work_order_alarms (organisation_id, order_id, alarm_id)
 VALUES (plantroom.organisation(), %(order)s, %(alarm)s) ON CONFLICT (alarm_id) DO NOTHING;
 
 -- name: technicians
-SELECT u.id, u.login, u.name, u.skills, u.zones, count(w.id)::int AS load
+-- Who may be sent where the order is.
+SELECT u.id, u.login, u.name, u.kind, u.skills, u.zones, count(w.id)::int AS load
 FROM users u
 LEFT JOIN work_orders w ON w.assignee_id = u.id AND w.state IN ('assigned', 'accepted', 'arrived')
-WHERE u.organisation_id = plantroom.organisation() AND u.role = 'technician' AND u.active
+WHERE u.organisation_id = plantroom.organisation() AND u.active AND EXISTS (
+    SELECT FROM grants g JOIN work_orders o ON o.id = %(order)s
+    WHERE g.user_id = u.id AND g.role IN ('technician', 'contractor') AND (g.since IS NULL OR g.since <= now())
+      AND (g.until IS NULL OR g.until > now())
+      AND (g.site_id IS NULL OR g.building_id = o.building_id OR g.building_id IS NULL AND g.site_id = o.site_id))
 GROUP BY u.id;
 
 -- name: gave_back

@@ -84,6 +84,7 @@ class Technician:
     id: UUID
     login: str
     name: str
+    kind: str  # staff or contractor; contractors are sent by people only
     skills: list[str]
     zones: list[str]
     load: int

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from psycopg.errors import UniqueViolation
 
-from hub.access.rights import RIGHTS, Right
+from hub.access.rights import Right
 from hub.audit import service as audit
 from hub.errors import ConflictError, ForbiddenError
 from hub.store.database import Actor, Transaction
@@ -46,9 +46,9 @@ class Step:
 
 def part_of(actor: Actor, order: Order) -> Part | None:
     """In which part ``actor`` acts on ``order``; None: it is not his business."""
-    if actor.role == "system":
+    if actor.rights is None:
         return Part.TELEMETRY
-    if Right.DIRECT_ORDERS in RIGHTS.get(actor.role, frozenset()):
+    if actor.may(Right.DIRECT_ORDERS):
         return Part.DISPATCHER
     own = actor.user_id is not None and actor.user_id == order.assignee_id
     return Part.ASSIGNEE if own else None

@@ -20,17 +20,17 @@ from hub.alarms.rows import Turned
 from hub.assets import service as assets
 from hub.billing import service as billing
 from hub.leases import service as leases
-from hub.store.database import Actor, Database
+from hub.store.database import Database
 from hub.work.dispatch import dispatch_for
 from rules.detect.alarm import Turn
 from rules.model.period import midnight, month_start
-from tests.builders import Park
+from tests.builders import Park, acting
 from web.main import server
 from web.settings import WebSettings
 
 PASSWORD = "only for these tests"
 AHU = "AHU-A"
-ADMINISTRATOR = Actor("test-admin", role="administrator")
+ADMINISTRATOR = acting("test-admin", "administrator")
 
 # What each rule's alarm shows: value and limit.
 _SHOWN = {"supply-air-temperature-deviation": (24.1, 21.0), "night-base-load-high": (14.2, 10.0)}

@@ -29,7 +29,7 @@ async def test_a_right_password_opens_a_session_that_ends(database: Database, pa
     opened = await access.sign_in(database, "LI.WEI ", PASSWORD, "127.0.0.1", NOW)
     visitor = await access.visitor(database, opened.token, NOW)
     assert visitor is not None
-    assert (visitor.login, visitor.role, visitor.csrf) == ("li.wei", "engineer", opened.csrf)
+    assert (visitor.login, visitor.roles, visitor.csrf) == ("li.wei", ("engineer",), opened.csrf)
     assert await access.visitor(database, opened.token, NOW + access.SESSION_IDLE) is None
     await access.sign_out(database, opened.token)
     assert await access.visitor(database, opened.token, NOW) is None
@@ -68,10 +68,10 @@ async def test_a_user_who_is_put_out_is_out_at_once_and_a_new_role_holds_at_once
     await _with_user(database, park)
     opened = await access.sign_in(database, "li.wei", PASSWORD, "127.0.0.1", NOW)
     with psycopg.connect(dsns.owner, autocommit=True) as owner:
-        owner.execute("UPDATE users SET role = 'technician'")
+        owner.execute("UPDATE grants SET role = 'technician'")
         visitor = await access.visitor(database, opened.token, NOW)
         assert visitor is not None
-        assert visitor.role == "technician"
+        assert visitor.roles == ("technician",)
         owner.execute("UPDATE users SET active = false")
     assert await access.visitor(database, opened.token, NOW) is None
 
@@ -81,7 +81,7 @@ async def test_the_record_holds_every_act_of_a_visit_and_no_secret(database: Dat
     opened = await access.sign_in(database, "li.wei", PASSWORD, "127.0.0.1", NOW)
     visitor = await access.visitor(database, opened.token, NOW)
     assert visitor is not None
-    async with database.transaction(park.organisation, visitor.actor) as tx:
+    async with database.transaction(park.organisation, visitor.actor()) as tx:
         await access.set_language(tx, visitor.user_id, "en")
     await access.sign_out(database, opened.token)
     await access.sign_out(database, opened.token)
@@ -91,6 +91,7 @@ async def test_the_record_holds_every_act_of_a_visit_and_no_secret(database: Dat
         ("signed out", "li.wei"),
         ("chose a language", "li.wei"),
         ("signed in", "li.wei"),
+        ("granted", "test-engineer"),
         ("added", "test-engineer"),
     ]
     told = "".join(str(act.details) for act in acts)

@@ -13,7 +13,7 @@ from hub.store.database import Actor, Database
 from rules.detect.alarm import Turn
 from rules.detect.book import RuleBook
 from rules.detect.rule import InvalidRulesError
-from tests.builders import ENGINEER
+from tests.builders import ENGINEER, acting
 from tests.judging import RIVERSIDE_RULES, Judge, air, moment, without_silence
 
 DEVIATION = "supply-air-temperature-deviation"
@@ -138,7 +138,7 @@ async def test_an_alarm_leaves_the_list_when_it_is_cleared_and_acknowledged(valu
 async def test_only_those_in_charge_acknowledge(judging):
     await judging.hear((0, "AHU-A.freeze_trip", 1.0))
     (alarm,) = await _active(judging)
-    for actor in (Actor("w", role="technician"), Actor("t", role="tenant"), Actor("plantroom/jobs")):
+    for actor in (acting("w", "technician"), acting("t", "tenant"), Actor("plantroom/jobs")):
         async with judging.database.transaction(judging.park.organisation, actor) as tx:
             with pytest.raises(ForbiddenError, match="engineer or administrator"):
                 await alarms.acknowledge(tx, alarm.id, moment(1))

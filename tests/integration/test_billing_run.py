@@ -21,16 +21,16 @@ from hub.billing.rows import Run
 from hub.errors import ConflictError, InvalidError, NotFoundError
 from hub.leases import service as leases
 from hub.ledger import service as ledger
-from hub.store.database import Actor, Database
+from hub.store.database import Database
 from rules.model.quality import Quality
-from tests.builders import ENGINEER, MEASURES, Park
+from tests.builders import ENGINEER, MEASURES, Park, acting
 
 NOW = datetime(2026, 11, 2, 1, tzinfo=UTC)
 OCTOBER = datetime(2026, 9, 30, 16, tzinfo=UTC), datetime(2026, 10, 31, 16, tzinfo=UTC)  # in Shanghai
 STEP = timedelta(minutes=15)
 STEPS = (OCTOBER[1] - OCTOBER[0]) // STEP
 AROUND = 8  # readings before and after the month
-BILLING = Actor("test-billing", role="billing")
+BILLING = acting("test-billing", "billing")
 
 Fate = Callable[[int, float], float | None]  # step and face -> what is stored; None: nothing
 
@@ -247,7 +247,7 @@ async def test_a_tenant_sees_only_his_own_papers(database: Database, park: Park)
     fill(park)
     site = await enter(database, park)
     done = await run(database, park, site)
-    tenant = Actor("t", role="tenant", tenant_id=done.issued[0].tenant_id)
+    tenant = acting("t", "tenant", tenant_id=done.issued[0].tenant_id)
     async with database.transaction(park.organisation, tenant) as tx:
         assert [one.id for one in await billing.invoices(tx)] == [done.issued[0].id]
         with pytest.raises(NotFoundError):

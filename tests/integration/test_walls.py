@@ -12,9 +12,9 @@ from hub.assets import service as assets
 from hub.billing import service as billing
 from hub.billing.paper import pdf
 from hub.leases import service as leases
-from hub.store.database import Actor, Database, Role, Transaction
+from hub.store.database import Database, Role, Transaction
 from rules.model.site import Organisation
-from tests.builders import ENGINEER, Park
+from tests.builders import ENGINEER, Park, acting
 from tests.integration.test_billing_run import enter, fill, run
 
 # What a tenant may see at all; each row of it is his own or names something on his papers.
@@ -157,7 +157,7 @@ async def test_a_tenant_sees_his_papers_and_what_stands_on_them(database: Databa
     async with database.transaction(park.organisation, ENGINEER) as tx:
         lease = (await leases.leases(tx))[0]
         meters = {meter.code for meter in await leases.lease_meters(tx, lease.id)}
-    async with database.transaction(park.organisation, Actor("t", role="tenant", tenant_id=lease.tenant_id)) as tx:
+    async with database.transaction(park.organisation, acting("t", "tenant", tenant_id=lease.tenant_id)) as tx:
         seen = {table for table in before if await count(tx, table)}
         assert seen | {"organisations"} == TENANT_SEES
         for table in ("leases", "invoices", "users", "tenants"):

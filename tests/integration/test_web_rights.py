@@ -14,8 +14,8 @@ from fastapi.routing import APIRoute
 from hub.access import service as access
 from hub.access.rights import RIGHTS, Right
 from hub.leases import service as leases
-from hub.store.database import Actor, Database
-from tests.builders import Park
+from hub.store.database import Database
+from tests.builders import Park, acting
 from web.app import create
 from web.boards import TooManyBoardsError
 from web.security import HEADERS
@@ -35,7 +35,7 @@ def app(database: Database, park: Park) -> FastAPI:
 @pytest.fixture
 async def people(database: Database, park: Park, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access, "_hasher", PasswordHasher(time_cost=1, memory_cost=64))
-    async with database.transaction(park.organisation, Actor("test", role="administrator")) as tx:
+    async with database.transaction(park.organisation, acting("test", "administrator")) as tx:
         await leases.register(tx, park.site, park.file)
         tenant = (await leases.tenants(tx))[0]
         for role in RIGHTS:

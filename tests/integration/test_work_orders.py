@@ -9,11 +9,10 @@ from hub.access import service as access
 from hub.alarms import service as alarms
 from hub.audit import service as audit
 from hub.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
-from hub.store.database import Actor
 from hub.work import service as work
 from hub.work.dispatch import dispatch_for
 from rules.work.order import Verb
-from tests.builders import ENGINEER
+from tests.builders import ENGINEER, acting
 from tests.judging import Judge, air, moment, without_silence
 
 
@@ -37,7 +36,7 @@ class Site:
         self.database, self.organisation, self.ids = database, park.organisation, ids
 
     def actor(self, login):
-        return Actor(login, self.ids[login], "technician") if login in self.ids else Actor(login, role="engineer")
+        return acting(login, "technician", self.ids[login]) if login in self.ids else acting(login, "engineer")
 
     async def do(self, login, verb, second, **more):
         async with self.database.transaction(self.organisation, self.actor(login)) as tx:
@@ -195,7 +194,7 @@ async def test_an_order_given_back_goes_to_nobody_twice_and_says_why(site):
     assert (assigned.state, assigned.assignee) == ("assigned", "chen.min")
     assert assigned.assigned_because_en == "Assigned by engineer."
     async with site.database.transaction(site.organisation, ENGINEER) as tx:
-        loads = {t.login: t.load for t in await work.technicians(tx)}
+        loads = {t.login: t.load for t in await work.technicians(tx, order.id)}
     assert loads == {"wang.jianguo": 0, "chen.min": 1, "li.qiang": 0}
     assert [row[1] for row in await site.history(order)] == ["request", "assign", "return", "assign"]
 

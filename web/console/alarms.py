@@ -100,11 +100,11 @@ async def show(visit: ConsoleVisit, priority: str = "") -> HTMLResponse:
     """Show what is wrong now."""
     chosen = priority if priority in PRIORITIES else ""
     async with visit.transaction() as tx:
-        spoken, role, zone = visit.language, visit.who.role, await zone_of(tx)
+        spoken, rights, zone = visit.language, visit.who.rights, await zone_of(tx)
         filters = {"priority": chosen}
         said = {
-            "rows": LIST.rows(await active(tx, filters), spoken, role, zone),
-            "chips": CHIPS.rows(await chips(tx, filters), spoken, role, zone),
+            "rows": LIST.rows(await active(tx, filters), spoken, rights, zone),
+            "chips": CHIPS.rows(await chips(tx, filters), spoken, rights, zone),
             "priority": chosen,
         }
         return await visit.page(tx, "console/alarms.html", **said)
@@ -167,7 +167,7 @@ async def acknowledge(visit: AlarmVisit, alarm_id: UUID, comment: Annotated[str,
         zone = await zone_of(tx)
     if not visit.partial:
         return visit.go(f"/alarms/{alarm_id}")
-    return HTMLResponse(LIST.row(row, visit.language, visit.who.role, zone))
+    return HTMLResponse(LIST.row(row, visit.language, visit.who.rights, zone))
 
 
 def _cells(row: Row) -> dict[str, Any]:

@@ -34,7 +34,7 @@ LIST = LiveList(
 async def show(visit: ConsoleVisit) -> HTMLResponse:
     """Show every gateway's health."""
     async with visit.transaction() as tx:
-        rows = LIST.rows(await assets.gateways(tx), visit.language, visit.who.role, await zone_of(tx))
+        rows = LIST.rows(await assets.gateways(tx), visit.language, visit.who.rights, await zone_of(tx))
         quarantined = await assets.quarantined(tx, visit.now - QUARANTINE_SHOWN)
         silent = [device for device in await assets.devices(tx) if not device.online]
         said = {"rows": rows, "quarantined": quarantined, "silent": silent}

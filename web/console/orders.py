@@ -53,7 +53,7 @@ async def sheet(tx: Transaction, filters: Mapping[str, str]) -> list[Sheet]:
     number = filters.get("number", "")
     order = await work.numbered(tx, int(number) if number.isdecimal() else 0)
     steps = work.next_steps(tx, order)
-    people = await work.technicians(tx) if Verb.ASSIGN in steps else []
+    people = await work.technicians(tx, order.id) if Verb.ASSIGN in steps else []
     about = tuple(await alarms_of(tx, order))
     return [
         Sheet(
@@ -86,7 +86,7 @@ async def show(visit: OrdersVisit, show: str = "") -> HTMLResponse:
     """Show what has to be done."""
     async with visit.transaction() as tx:
         found = await listed(tx, {"show": show})
-        rows = LIST.rows(found, visit.language, visit.who.role, await zone_of(tx))
+        rows = LIST.rows(found, visit.language, visit.who.rights, await zone_of(tx))
         return await visit.page(tx, "console/orders.html", rows=rows, show="all" if show == "all" else "")
 
 
@@ -102,7 +102,7 @@ async def one(visit: OrdersVisit, number: int) -> HTMLResponse:
     """Show one order."""
     async with visit.transaction() as tx:
         found = await sheet(tx, {"number": str(number)})
-        rows = SHEET.rows(found, visit.language, visit.who.role, await zone_of(tx))
+        rows = SHEET.rows(found, visit.language, visit.who.rights, await zone_of(tx))
         return await visit.page(tx, "console/order.html", rows=rows, order=found[0].order)
 
 
@@ -120,7 +120,7 @@ async def act(
         order = await work.numbered(tx, number)
         await work.act(tx, order.id, verb, submission_id, visit.now, note=note, assignee_id=assignee_id)
         rows = SHEET.rows(
-            await sheet(tx, {"number": str(number)}), visit.language, visit.who.role, await zone_of(tx)
+            await sheet(tx, {"number": str(number)}), visit.language, visit.who.rights, await zone_of(tx)
         )  # fmt: skip
     return HTMLResponse(rows) if visit.partial else visit.go(f"/orders/{number}")
 

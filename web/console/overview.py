@@ -1,7 +1,7 @@
 """The first page: what is wrong, what is open, what is heard, what was used today."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from fastapi import APIRouter, Response
@@ -63,7 +63,7 @@ TILES = LiveList(
 async def show(visit: Anyone) -> Response:
     """Show the overview, or send each role to the page that it works on."""
     if visit.who.may(Right.SEE_CONSOLE):
-        return await _console(visit)
+        return await _console(replace(visit, needed=(Right.SEE_CONSOLE,)))
     if visit.who.may(Right.SEE_LEASES):
         return visit.go("/invoices")
     return visit.go("/my" if visit.who.may(Right.DO_ORDERS) else "/papers")
@@ -73,10 +73,10 @@ async def _console(visit: Visit) -> Response:
     async with visit.transaction() as tx:
         zone = await zone_of(tx)
         site = await first_site(tx)
-        spoken, role = visit.language, visit.who.role
+        spoken, rights = visit.language, visit.who.rights
         said = {
-            "tiles": TILES.rows(await tiles(tx, {}), spoken, role, zone),
-            "rows": alarm_pages.LIST.rows(await alarm_pages.active(tx, {}), spoken, role, zone),
+            "tiles": TILES.rows(await tiles(tx, {}), spoken, rights, zone),
+            "rows": alarm_pages.LIST.rows(await alarm_pages.active(tx, {}), spoken, rights, zone),
             "priority": "",
             **await _used(tx, site, visit.now),
         }

@@ -58,7 +58,7 @@ async def show(visit: PointsVisit, q: str = "", show: str = "") -> HTMLResponse:
     filters = {name: value for name, value in (("q", q.strip()[:80]), ("show", show)) if value}
     async with visit.transaction() as tx:
         found = await latest(tx, filters)
-        rows = LIST.rows(found, visit.language, visit.who.role, await zone_of(tx))
+        rows = LIST.rows(found, visit.language, visit.who.rights, await zone_of(tx))
         any_at_all = bool(found) or bool(await readings.latest(tx, most=1))
         said = {
             "rows": rows,
@@ -85,7 +85,7 @@ async def one(visit: PointsVisit, code: str, range: str = "1d", at: datetime | N
     async with visit.transaction() as tx:
         point = await readings.point(tx, code)
         now = await latest_of_one(tx, {"code": code})
-        rows = ONE.rows(now, visit.language, visit.who.role, await zone_of(tx))
+        rows = ONE.rows(now, visit.language, visit.who.rights, await zone_of(tx))
         mark = at if at is not None and at.tzinfo and at.year in YEARS else None
         end = visit.now if mark is None else mark + RANGES[span] / 2
         said = {"point": point, "rows": rows, "range": span, "ranges": list(RANGES), "at": mark, "end": end,

@@ -61,7 +61,7 @@ JOB = LiveList(
 async def show(visit: TechnicianVisit) -> HTMLResponse:
     """Show the jobs, most urgent first."""
     async with visit.transaction() as tx:
-        rows = LIST.rows(await mine(tx, {}), visit.language, visit.who.role, await zone_of(tx))
+        rows = LIST.rows(await mine(tx, {}), visit.language, visit.who.rights, await zone_of(tx))
         return await visit.page(tx, "technician/jobs.html", rows=rows)
 
 
@@ -70,7 +70,7 @@ async def one(visit: TechnicianVisit, number: int) -> HTMLResponse:
     """Show one job."""
     async with visit.transaction() as tx:
         found = await job(tx, {"number": str(number)})
-        rows = JOB.rows(found, visit.language, visit.who.role, await zone_of(tx))
+        rows = JOB.rows(found, visit.language, visit.who.rights, await zone_of(tx))
         return await visit.page(tx, "technician/job.html", rows=rows, order=found[0].order)
 
 
@@ -90,5 +90,5 @@ async def act(
         await work.act(tx, order.id, verb, submission_id, visit.now, note=note)
         if verb == Verb.RETURN:
             return visit.go("/my")
-        rows = JOB.rows(await job(tx, {"number": str(number)}), visit.language, visit.who.role, await zone_of(tx))
+        rows = JOB.rows(await job(tx, {"number": str(number)}), visit.language, visit.who.rights, await zone_of(tx))
     return HTMLResponse(rows) if visit.partial else visit.go(f"/my/{number}")
