@@ -1,0 +1,72 @@
+"""Which hashes, ciphers and sources of chance our programs name, and where processes are started."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = ("rules", "drivers", "edge_agent", "hub", "web", "deploy")  # simulators make up numbers on purpose
+SOURCES = sorted(path for one in PROGRAMS for path in (ROOT / one).rglob("*.py") if "node_modules" not in path.parts)
+
+HASHES = {"sha256", "sha384", "sha512", "file_digest"}
+WEAK = {"MD5", "SHA1", "ECB", "PKCS1v15", "TripleDES", "ARC4", "Blowfish", "CAST5", "IDEA", "SEED", "DSAPrivateKey"}
+GUESSABLE = {  # chance that anybody may guess
+    "edge_agent/publisher.py": "how long to wait before trying again",
+    "hub/store/live.py": "how long to wait before trying again",
+}
+PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/]{40}")
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _tree(path: Path) -> ast.AST:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def _names(path: Path) -> tuple[set[str], set[str]]:
+    """The attributes taken of hashlib, and the names of all attributes and imports."""
+    tree = _tree(path)
+    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    hashes = {node.attr for node in attributes if isinstance(node.value, ast.Name) and node.value.id == "hashlib"}
+    return hashes, {node.attr for node in attributes} | {one.rpartition(".")[2] for one in _imports(tree)}
+
+
+def test_no_program_names_a_weak_hash_or_cipher() -> None:
+    for path in SOURCES:
+        hashes, names = _names(path)
+        assert hashes <= HASHES, path
+        assert not names & WEAK, path
+        assert not [one for one in _imports(_tree(path)) if one.startswith("hashlib.")], path
+
+
+def test_chance_that_must_not_be_guessed_comes_from_the_system() -> None:
+    users = {_name(path) for path in SOURCES if "random" in {one.partition(".")[0] for one in _imports(_tree(path))}}
+    assert users == set(GUESSABLE)
+
+
+def test_only_deploy_starts_processes() -> None:
+    starts = {"subprocess", "multiprocessing", "pty"}
+    found = [_name(path) for path in SOURCES if {one.partition(".")[0] for one in _imports(_tree(path))} & starts]
+    assert not [name for name in found if not name.startswith("deploy/")]
+    calls = re.compile(r"\b(os\.(exec|spawn|fork)\w*|create_subprocess_\w+)\(")
+    hit = [_name(path) for path in SOURCES if calls.search(path.read_text("utf-8"))]
+    assert not [name for name in hit if not name.startswith("deploy/")]
+
+
+def test_no_private_key_is_in_the_repository() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    texts = [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+    assert len(texts) > 200
+    assert not [_name(path) for path in texts if PRIVATE_KEY.search(path.read_text("utf-8", errors="replace"))]
