@@ -27,10 +27,11 @@ def check(shape: TypeAdapter[T], data: Mapping[str, Any], what: str) -> T:
     try:
         return shape.validate_python(data)
     except ValidationError as error:
-        raise InvalidDefinitionError([_sentence(dict(e), what) for e in error.errors()]) from None
+        raise InvalidDefinitionError([sentence(dict(e), what) for e in error.errors()]) from None
 
 
-def _sentence(error: Mapping[str, Any], what: str) -> str:
+def sentence(error: Mapping[str, Any], what: str) -> str:
+    """Say one of pydantic's errors about ``what`` as a person would."""
     where = " ".join(f"no. {step + 1}" if isinstance(step, int) else f"'{step}'" for step in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"{what}: {where} is not a known key; remove it or correct its spelling."
