@@ -19,7 +19,7 @@ from rules.work.order import Verb
 from web.console.alarms import PRIORITIES
 from web.export import table
 from web.lists import LiveList
-from web.session import OrdersVisit, zone_of
+from web.session import DispatchVisit, OrdersVisit, zone_of
 
 router = APIRouter()
 NUMBERS_END = 10**12
@@ -108,7 +108,7 @@ async def one(visit: OrdersVisit, number: int) -> HTMLResponse:
 
 @router.post("/orders/{number}/act")
 async def act(
-    visit: OrdersVisit,
+    visit: DispatchVisit,
     number: int,
     verb: Annotated[str, Form()],
     submission_id: Annotated[UUID, Form()],

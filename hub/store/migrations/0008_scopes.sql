@@ -237,6 +237,10 @@ GRANT SELECT ON devices TO plantroom_reader;
 CREATE POLICY place_read ON points AS RESTRICTIVE TO plantroom_reader
     USING (plantroom.everywhere() OR device_id IN (SELECT id FROM devices));
 
+-- A tenant sees the sites at which he has a lease.
+CREATE POLICY own_papers ON sites AS RESTRICTIVE TO plantroom_app
+    USING (plantroom.tenant() IS NULL OR id IN (SELECT site_id FROM leases));
+
 -- Contractors.  Migration 0007 shut tenants out of the landlord's tables; the same tables and more are shut to contractors.
 DO $$
 DECLARE

@@ -1,0 +1,124 @@
+"""What the matrix expects of every route: whom it lets in, and what it is asked about.
+
+Written by hand and on purpose a second time: the routes declare rights, this page roles, and the two must agree.
+A route that is not here fails the test.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from tests.matrix_world import Place, World, roles
+
+Values = Mapping[str, Any]
+Asked = Callable[[World, Place, str], Values]  # world, the realm asked about, the visitor's login
+
+
+def _nothing(_: World, __: Place, ___: str) -> Values:
+    return {}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """``who`` may; ``path``, ``query`` and ``form`` give what is asked about a realm.
+
+    ``named``: the request names one thing, which must not be found in a realm that the visitor does not see.
+    ``whole``: a role at one site does not bring it.  ``personal``: the thing is the visitor's own, in his realm only.
+    """
+
+    who: frozenset[str]
+    path: Asked = _nothing
+    query: Asked = _nothing
+    form: Asked = _nothing
+    json: Asked | None = None
+    whole: bool = False
+    personal: bool = False
+    public: bool = False
+    anyone: bool = False
+
+    @property
+    def named(self) -> bool:
+        """Whether the request names one thing."""
+        return self.path is not _nothing or self.query is not _nothing or self.json is not None
+
+
+def allow(*who: str, **more: Any) -> Entry:
+    """Declare a route for these roles."""
+    return Entry(frozenset(roles(*who)), **more)
+
+
+def _of(attribute: str, name: str | None = None) -> Asked:
+    return lambda _, place, __: {name or attribute: getattr(place, attribute)}
+
+
+def _job(world: World, place: Place, login: str) -> Values:
+    own = place.realm == "own" and login in world.jobs
+    return {"number": world.jobs[login] if own else place.order}
+
+
+def _step(verb: str) -> Asked:
+    return lambda world, *_: {
+        "verb": verb, "submission_id": uuid4(), "note": "done", "assignee_id": world.users["technician"],
+    }  # fmt: skip
+
+
+ANYONE = Entry(frozenset(), anyone=True)
+PUBLIC = Entry(frozenset(), public=True)
+CONSOLE = ("administrator", "manager", "engineer", "security", "auditor")
+ORDERS = ("administrator", "manager", "engineer", "auditor")
+POINTS = ("administrator", "manager", "engineer", "billing", "auditor")
+LEASES = ("administrator", "manager", "billing", "auditor")
+PAPERS = (*LEASES, "tenant")
+
+ROUTES: dict[tuple[str, str], Entry] = {
+    ("GET", "/sign-in"): PUBLIC,
+    ("POST", "/sign-in"): PUBLIC,
+    ("GET", "/api/health"): PUBLIC,
+    ("POST", "/sign-out"): ANYONE,
+    ("POST", "/language"): Entry(frozenset(), anyone=True, form=lambda *_: {"language": "en"}),
+    ("GET", "/"): ANYONE,
+    ("GET", "/overview/usage"): allow(*CONSOLE),
+    ("GET", "/alarms"): allow(*CONSOLE),
+    ("GET", "/alarms.csv"): allow(*CONSOLE),
+    ("GET", "/alarms/history"): allow(*CONSOLE),
+    ("GET", "/alarms/history.csv"): allow(*CONSOLE),
+    ("GET", "/alarms/{alarm_id}"): allow(*CONSOLE, path=_of("alarm", "alarm_id")),
+    ("POST", "/alarms/{alarm_id}/acknowledge"): allow(
+        "administrator", "manager", "engineer", path=_of("alarm", "alarm_id"), form=lambda *_: {"comment": "seen"}
+    ),
+    ("GET", "/orders"): allow(*ORDERS ),
+    ("GET", "/orders.csv"): allow(*ORDERS),
+    ("GET", "/orders/{number}"): allow(*ORDERS, path=_of("order", "number")),
+    ("POST", "/orders/{number}/act"): allow("administrator", "manager", "engineer", path=_of("order", "number"), form=_step("assign")),
+    ("GET", "/points"): allow(*POINTS),
+    ("GET", "/points.csv"): allow(*POINTS),
+    ("GET", "/points/{code}"): allow(*POINTS, path=_of("point", "code")),
+    ("GET", "/gateways"): allow(*CONSOLE),
+    ("GET", "/gateways.csv"): allow(*CONSOLE),
+    ("GET", "/tenants"): allow(*LEASES),
+    ("GET", "/tenants.csv"): allow(*LEASES),
+    ("GET", "/leases"): allow(*LEASES),
+    ("GET", "/leases.csv"): allow(*LEASES),
+    ("GET", "/leases/{code}"): allow(*LEASES, path=_of("lease", "code")),
+    ("GET", "/invoices"): allow(*LEASES),
+    ("GET", "/invoices.csv"): allow(*LEASES),
+    ("GET", "/invoices/run"): allow("administrator", "billing"),
+    ("POST", "/invoices/run"): allow("administrator", "billing", form=lambda *_: {"month": "2026-08"}),
+    ("GET", "/invoices/{number}.pdf"): allow(*PAPERS, path=_of("invoice", "number")),
+    ("GET", "/invoices/{number}"): allow(*PAPERS, path=_of("invoice", "number")),
+    ("GET", "/my"): allow("technician", "contractor"),
+    ("GET", "/my/{number}"): allow("technician", "contractor", path=_job, personal=True),
+    ("POST", "/my/{number}/act"): allow(
+        "technician", "contractor", path=_job, form=_step("accept"), personal=True
+    ),
+    ("GET", "/papers"): allow("tenant"),
+    ("GET", "/papers.csv"): allow("tenant"),
+    ("GET", "/api/readings"): allow(
+        *POINTS,
+        query=lambda _, place, __: {
+            "point": place.point, "from": "2026-11-01T00:00:00Z", "to": "2026-11-02T00:00:00Z"
+        },
+    ),
+    ("GET", "/api/alarms"): allow(*CONSOLE),
+}  # fmt: skip
