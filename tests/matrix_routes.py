@@ -90,7 +90,9 @@ ROUTES: dict[tuple[str, str], Entry] = {
     ("GET", "/orders"): allow(*ORDERS ),
     ("GET", "/orders.csv"): allow(*ORDERS),
     ("GET", "/orders/{number}"): allow(*ORDERS, path=_of("order", "number")),
-    ("POST", "/orders/{number}/act"): allow("administrator", "manager", "engineer", path=_of("order", "number"), form=_step("assign")),
+    ("POST", "/orders/{number}/act"): allow(
+        "administrator", "manager", "engineer", path=_of("order", "number"), form=_step("assign")
+    ),
     ("GET", "/points"): allow(*POINTS),
     ("GET", "/points.csv"): allow(*POINTS),
     ("GET", "/points/{code}"): allow(*POINTS, path=_of("point", "code")),
