@@ -8,6 +8,18 @@ from tests.builders import Dsns
 # Time series carry no policy (COPY refuses it): nobody but ingest has a right on them; people read barrier views.
 SERIES = {"samples", "latest", "hourly", "dirty_buckets"}
 BOOKKEEPING = {"schema_migrations"}
+# What belongs to the organisation as a whole and not to a site, with the reason.
+NO_PLACE = {
+    "users": "a person works at several sites; his roles say where",
+    "grants": "who holds what is the organisation's business as a whole",
+    "sessions": "a session is a person's",
+    "identities": "how a person signs in elsewhere is a person's",
+    "api_tokens": "a token is a person's; it names its own places",
+    "mails": "a letter is its recipient's",
+    "audit_entries": "read by auditors of the whole organisation only",
+    "accounts": "one chart of accounts",
+    "counters": "numbers run through the organisation without gaps",
+}
 
 
 def test_every_table_is_under_a_policy_or_out_of_reach(schema: Dsns) -> None:
@@ -54,3 +66,28 @@ def test_a_meter_cannot_count_backwards_or_nothing(schema: Dsns, multiplier: str
             f"""INSERT INTO devices (organisation_id, site_id, gateway_id, space_id, code, name_zh, name_en, profile,
                 role, multiplier) VALUES ({row}, {multiplier})""".encode()
         )
+
+
+def _policies(schema: Dsns) -> dict[str, str]:
+    """Per table of an organisation: the text of every restrictive policy for the application role."""
+    with psycopg.connect(schema.owner) as connection:
+        return dict(
+            connection.execute(
+                """SELECT c.relname::text, coalesce(string_agg(pg_get_expr(p.polqual, p.polrelid), ' AND '), '')
+                   FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organisation_id'
+                   LEFT JOIN pg_policy p ON p.polrelid = c.oid AND NOT p.polpermissive
+                        AND 'plantroom_app'::regrole = ANY(p.polroles) AND p.polcmd IN ('*', 'r')
+                   WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
+                     AND has_any_column_privilege('plantroom_app', c.oid, 'SELECT') GROUP BY 1"""
+            ).fetchall()
+        )
+
+
+def test_every_table_keeps_to_the_places_of_the_transaction_or_says_why_not(schema: Dsns) -> None:
+    placed = {table for table, said in _policies(schema).items() if "covers(" in said or "everywhere()" in said}
+    assert set(_policies(schema)) - placed <= set(NO_PLACE)
+
+
+def test_every_table_is_closed_to_people_from_outside_or_says_what_is_theirs(schema: Dsns) -> None:
+    for table, said in _policies(schema).items():
+        assert "insider()" in said or ("tenant()" in said and "contractor()" in said), table
