@@ -27,11 +27,11 @@ async def test_a_corrected_lease_and_meter_are_recorded_with_before_and_after(da
         (of_lease,) = await audit.of_entity(tx, "lease", held.id)
         (of_meter,) = await audit.of_entity(tx, "device", park.devices["EM-A-101"])
     old = file.lease[0]
-    assert of_lease.details == {
+    assert of_lease.details["changed"] == {
         "rent_per_m2_month": [f"{old.rent_per_m2_month:.4f}", "181.5000"],
         "due_days": [str(old.due_days), "20"],
     }
-    assert of_meter.details == {"multiplier": ["1.0000", "40.0000"]}
+    assert of_meter.details["changed"] == {"multiplier": ["1.0000", "40.0000"]}
 
 
 async def test_a_gateway_that_reads_a_counter_otherwise_than_before_leaves_a_trace(
@@ -44,7 +44,7 @@ async def test_a_gateway_that_reads_a_counter_otherwise_than_before_leaves_a_tra
     async with database.transaction(park.organisation, ENGINEER) as tx:
         (entry,) = await audit.of_entity(tx, "point", point)
     assert entry.actor == "plantroom_ingest"
-    assert [entry.details[when][2] for when in ("before", "after")] == [0.01, 0.1]
+    assert entry.details == {"changed": {"resolution": [0.01, 0.1]}}
 
 
 async def test_a_second_site_takes_neither_the_devices_nor_the_leases_of_the_first(
