@@ -5,15 +5,21 @@ or, better, from the file that the variable of the same name with ``_FILE`` poin
 """
 
 import difflib
+import logging
 import os
 import re
+import stat
 from collections.abc import Iterable
+from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from hub.outbound import Allowed
 
 PREFIX = "PLANTROOM_"
 APPLICATION = "plantroom"
@@ -23,7 +29,20 @@ MAX_SECRET_BYTES = 4096
 ADDRESS = re.compile(r"([^:\s]+|\[[0-9A-Fa-f:]+\]):(\d{1,5})")
 MAX_PORT = 65535
 
+PUBLIC_ADDRESS = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?/?")
+
+OWN_PORT = {"http": "80", "https": "443"}  # browsers leave it out
+
+
+def _words(value: object) -> object:
+    return tuple(filter(None, re.split(r"[,\s]+", value))) if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]  # "a, b" in a variable
 Port = Annotated[int, Field(ge=1, le=MAX_PORT)]
+
+
+log = logging.getLogger(__name__)
 
 
 class SettingsError(ValueError):
@@ -49,6 +68,9 @@ class Settings(BaseSettings):
     broker_password_file: Path | None = None
     web_host: str = "127.0.0.1"
     web_port: Port = 8080
+    public_address: str = ""
+    trusted_proxies: Words = ()
+    outbound_allow: Words = ()
 
     @field_validator("data", mode="after")
     @classmethod
@@ -61,6 +83,35 @@ class Settings(BaseSettings):
         match = ADDRESS.fullmatch(value)
         if value and (match is None or not 1 <= int(match[2]) <= MAX_PORT):
             raise ValueError(f"'{value}' is not host:port; write it like broker.example:1883")
+        return value
+
+    @field_validator("public_address", mode="after")
+    @classmethod
+    def _scheme_and_host(cls, value: str) -> str:
+        if not value:
+            return value
+        match = PUBLIC_ADDRESS.fullmatch(value.lower())
+        if match is None:
+            raise ValueError(f"'{value}' is not an address of a site; write it like https://plantroom.example.com")
+        scheme, host, port = match.groups()
+        return f"{scheme}://{host}{'' if port in (None, OWN_PORT[scheme]) else f':{port}'}"
+
+    @field_validator("trusted_proxies", mode="after")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            try:
+                ip_network(one)
+            except ValueError:
+                raise ValueError(
+                    f"'{one}' is not an address or a network; write it like 10.0.0.5,10.1.0.0/16"
+                ) from None
+        return value
+
+    @field_validator("outbound_allow", mode="after")
+    @classmethod
+    def _hosts_and_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        Allowed.parse(value)
         return value
 
     @model_validator(mode="after")
@@ -112,8 +163,16 @@ def _secret(value: SecretStr, file: Path | None) -> str:
         return value.get_secret_value()
     try:
         with file.open() as text:
+            _warn_if_open(file, os.fstat(text.fileno()).st_mode)
             return text.read(MAX_SECRET_BYTES).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"The secret file {file} cannot be read ({error}): check the path and its rights."
         ) from None
+
+
+@cache
+def _warn_if_open(file: Path, mode: int) -> None:
+    """Say once of each secret file that everybody here may read it."""
+    if mode & stat.S_IROTH:
+        log.warning("everybody on this machine can read the secret file %s; close it with: chmod 600 %s", file, file)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from contextlib import suppress as ignore
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from hub.alarms import definitions
 from hub.api import routes as api
@@ -20,7 +21,12 @@ from web.security import Guard
 from web.session import Needs
 from web.settings import WebSettings
 from web.technician import jobs
+from web.throttle import Places, Throttle
 
+# FastAPI's own telemetry would hand requests and failures to whatever address a variable of the environment names.
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
+}  # fmt: skip
 PAGES = (sign_in, live, overview, alarms, orders, points, gateways, billing, jobs, papers)
 LISTS: tuple[LiveList, ...] = (
     overview.TILES, alarms.LIST, alarms.CHIPS, orders.LIST, orders.SHEET, points.LIST, points.ONE, gateways.LIST,
@@ -30,17 +36,21 @@ LISTS: tuple[LiveList, ...] = (
 
 def create(database: Database, settings: WebSettings) -> FastAPI:
     """Give the application on an opened ``database``; raises a sentence when browser files are missing."""
-    app = FastAPI(title="Plantroom", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_living)
+    app = FastAPI(
+        title="Plantroom", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_living, telemetry=NO_TELEMETRY
+    )
     app.state.database = database
     app.state.settings = settings
     app.state.rules = definitions.load(settings.rules_files)
     app.state.boards = Boards(database, {one.name: one for one in LISTS})
+    app.state.sockets = Places(settings.rates.sockets_per_user)
     app.mount(f"/static/{files.version()}", files.application())
     for page in PAGES:
         app.include_router(page.router)
     app.include_router(api.create(database, Needs))
     errors.install(app)
-    app.add_middleware(Guard)
+    app.add_middleware(Throttle, rates=settings.rates, say=errors.say)
+    app.add_middleware(Guard, settings=settings, say=errors.say)
     return app
 
 

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from hub.errors import HubError
 from web.render import render
-from web.security import HEADERS
+from web.security import headers_for
 from web.session import SignInNeededError, Visit, language_of
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ HTTP_SENTENCES = {404: NO_SUCH_PAGE, 405: "This page cannot do that."}
 
 def say(request: Request, status: int, sentence: str, reference: str = "") -> Response:
     """Answer a failure in the form that was asked for."""
-    if request.url.path.startswith("/api/"):
+    if request.scope["path"].startswith("/api/"):
         return JSONResponse({"error": sentence, "reference": reference}, status)
     visit: Visit | None = getattr(request.state, "visit", None)
     spoken = visit.language if visit else language_of(request)
@@ -62,7 +62,9 @@ async def not_valid(request: Request, error: Exception) -> Response:
 async def http_failure(request: Request, error: Exception) -> Response:
     """Answer what the router refuses."""
     assert isinstance(error, HTTPException)
-    return say(request, error.status_code, HTTP_SENTENCES.get(error.status_code, str(error.detail)))
+    answer = say(request, error.status_code, HTTP_SENTENCES.get(error.status_code, str(error.detail)))
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 async def bug(request: Request, error: Exception) -> Response:
@@ -70,7 +72,8 @@ async def bug(request: Request, error: Exception) -> Response:
     reference = secrets.token_hex(4)
     log.error("reference %s: %s %s", reference, request.method, request.url.path, exc_info=error)
     answer = say(request, 500, BUG, reference)
-    answer.headers.update({**HEADERS, "Cache-Control": "no-store"})  # this answer passes outside the guard
+    guarded = headers_for(request.app.state.settings)
+    answer.headers.update({**guarded, "Cache-Control": "no-store"})  # this answer passes outside the guard
     return answer
 
 

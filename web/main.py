@@ -7,8 +7,13 @@ import uvicorn
 from hub.store.database import Database
 from web.app import create
 from web.settings import WebSettings
+from web.wire import protocol
 
 STOP_WITHIN_S = 3
+KEEP_ALIVE_S = 5
+CONNECTIONS_MAX = 2_000  # more are told to come back later; the service needs as many files (LimitNOFILE)
+HEAD_MAX_BYTES = 16_384
+SOCKET_MESSAGE_MAX_BYTES = 4_096
 
 
 async def serve(settings: WebSettings, host: str, port: int) -> None:
@@ -22,18 +27,24 @@ async def serve(settings: WebSettings, host: str, port: int) -> None:
 
 
 def server(database: Database, settings: WebSettings, host: str, port: int) -> uvicorn.Server:
-    """Give the server, not yet started; a proxy on this machine may say whom it speaks for."""
+    """Give the server, not yet started; only trusted proxies may say for whom they speak."""
     return uvicorn.Server(
         uvicorn.Config(
             create(database, settings),
             host=host,
             port=port,
+            http=protocol(settings.trusted_proxies),
             ws="websockets-sansio",
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=list(settings.trusted_proxies),
+            limit_concurrency=CONNECTIONS_MAX,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=STOP_WITHIN_S,
-            ws_max_size=4096,
+            h11_max_incomplete_event_size=HEAD_MAX_BYTES,
+            ws_max_size=SOCKET_MESSAGE_MAX_BYTES,
         )
     )
 

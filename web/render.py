@@ -38,6 +38,7 @@ def environment(spoken: str) -> Environment:
         one_day=timedelta(days=1),
     )
     found.filters.update(
+        said=translations.gettext,  # of a sentence that came from elsewhere: _() takes what it is given for markup
         word=lambda code: translations.gettext(words.word(code)),
         named=lambda row, field="name": language.pick(row, field, spoken),
         number=lambda value, places=None: language.number(value, spoken, places),

@@ -1,18 +1,31 @@
 """What the web process is told when it starts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from hub.outbound import NOTHING, Allowed
+from web.throttle import USUAL, Rates
 
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
     """``dsn`` is the login of plantroom_hub, for the live channel.
 
-    ``secure_cookies`` belongs on wherever people come by https; ``broadcast`` off leaves pages without live rows;
+    ``public_address`` is what people type and what links in mails begin with, like https://plantroom.example.com; empty
+    for any.  ``trusted_proxies`` (addresses and networks) may say for whom they speak.  ``rates`` hold back who asks
+    too often.  ``outbound`` may be called although it lies inside.  ``broadcast`` off leaves pages without live rows.
     ``rules_files`` are those that the hub runs with: cause and advice of an alarm come from them.
     """
 
-    dsn: str
-    secure_cookies: bool = False
+    dsn: str = field(repr=False)
+    public_address: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+    rates: Rates = USUAL
+    outbound: Allowed = NOTHING
     broadcast: bool = True
     rules_files: tuple[Path, ...] = ()
+
+    @property
+    def secure_cookies(self) -> bool:
+        """Whether people come by https only."""
+        return self.public_address.startswith("https://")

@@ -9,6 +9,7 @@ from deploy.commands.options import Data, Rules, check_address
 from deploy.embedded import database as opened_database
 from deploy.logins import prepare
 from deploy.settings import read as read_settings
+from hub.outbound import Allowed
 from web import main
 from web.settings import WebSettings
 
@@ -26,5 +27,11 @@ def run(
     settings = read_settings(data=data, web_host=host, web_port=port)
     check_address(settings.web_host, settings.web_port)
     with opened_database(settings, patient=True) as dsn:
-        screens = WebSettings(dsn=prepare(settings, dsn), rules_files=tuple(rules or ()))
+        screens = WebSettings(
+            dsn=prepare(settings, dsn),
+            public_address=settings.public_address,
+            trusted_proxies=settings.trusted_proxies,
+            outbound=Allowed.parse(settings.outbound_allow),
+            rules_files=tuple(rules or ()),
+        )
         foreground.run(main.serve(screens, settings.web_host, settings.web_port))

@@ -144,12 +144,9 @@ async def test_signing_in_ends_the_session_that_the_browser_had(client: httpx.As
     assert await access.visitor(database, before, datetime.now(UTC)) is None
 
 
-@pytest.mark.parametrize(
-    "path", ["/invoices/%00", "/api/readings?point=%00&from=2026-01-01T00:00Z&to=2026-01-02T00:00Z"]
-)
-async def test_what_no_text_column_keeps_is_refused_with_a_sentence(client: httpx.AsyncClient, path: str) -> None:
+async def test_what_no_text_column_keeps_is_refused_with_a_sentence(client: httpx.AsyncClient) -> None:
     await sign_in(client, "administrator")
-    answer = await client.get(path)
+    answer = await client.get("/api/readings?point=%00&from=2026-01-01T00:00Z&to=2026-01-02T00:00Z")
     assert (answer.status_code, "cannot be kept" in answer.text) == (422, True)
 
 
@@ -193,7 +190,7 @@ async def test_session_cookies_are_out_of_reach_of_scripts(client: httpx.AsyncCl
 
 
 async def test_over_https_cookies_are_bound_to_the_host(database: Database, park: Park, people: None) -> None:
-    app = create(database, WebSettings(park.dsns.hub, secure_cookies=True, broadcast=False))
+    app = create(database, WebSettings(park.dsns.hub, public_address="https://plantroom.test", broadcast=False))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://plantroom.test") as client:
         answer = await sign_in(client, "engineer")
         cookie = next(c for c in answer.headers.get_list("set-cookie") if "plantroom_session" in c)

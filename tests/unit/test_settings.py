@@ -55,6 +55,55 @@ def test_a_wrong_setting_is_one_sentence(monkeypatch: pytest.MonkeyPatch, name: 
     assert str(caught.value).startswith(sentence)
 
 
+@pytest.mark.parametrize(("written", "meant"), [
+    ("https://Plantroom.example.com/", "https://plantroom.example.com"),
+    ("https://plantroom.example.com:443", "https://plantroom.example.com"),
+    ("http://10.1.2.3:8080", "http://10.1.2.3:8080"),
+    ("https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443"),
+    ("", ""),
+])  # fmt: skip
+def test_the_public_address_is_kept_as_browsers_say_it(written: str, meant: str) -> None:
+    assert read(public_address=written).public_address == meant
+
+
+@pytest.mark.parametrize("written", [
+    "plantroom.example.com", "https://", "ftp://x", "https://a/b", "https://a?b", "https://user@a", "https://a b",
+    "https://a\nb", "https://a:port",
+])  # fmt: skip
+def test_what_is_not_an_address_of_a_site_is_refused(written: str) -> None:
+    with pytest.raises(SettingsError, match=r"(?s)PLANTROOM_PUBLIC_ADDRESS: .* write it like https://plantroom"):
+        read(public_address=written)
+
+
+def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, TRUSTED_PROXIES="10.0.0.5, 10.1.0.0/16,::1", OUTBOUND_ALLOW="idp.example.com 10.2.0.0/16")
+    settings = read()
+    assert settings.trusted_proxies == ("10.0.0.5", "10.1.0.0/16", "::1")
+    assert settings.outbound_allow == ("idp.example.com", "10.2.0.0/16")
+    set_all(monkeypatch, TRUSTED_PROXIES="", OUTBOUND_ALLOW="")
+    assert (read().trusted_proxies, read().outbound_allow) == ((), ())
+
+
+@pytest.mark.parametrize("name", ["TRUSTED_PROXIES", "OUTBOUND_ALLOW"])
+@pytest.mark.parametrize("written", ["*", "10.0.0.0/33", "10.0.0.1/8", "https://x"])
+def test_a_list_holds_nothing_else(monkeypatch: pytest.MonkeyPatch, name: str, written: str) -> None:
+    set_all(monkeypatch, **{name: written})
+    with pytest.raises(SettingsError, match=f"PLANTROOM_{name}: '.*' is not .* write it like"):
+        read()
+
+
+def test_a_secret_file_that_everybody_can_read_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "password"
+    file.write_text("hidden")
+    for mode, said in ((0o600, 0), (0o640, 0), (0o644, 1)):
+        file.chmod(mode)
+        for _ in range(2):
+            assert read(broker_password_file=file).password() == "hidden"
+        assert len(caplog.messages) == said
+    assert "chmod 600" in caplog.text
+    assert "hidden" not in caplog.text
+
+
 def test_a_secret_given_twice_or_in_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="give database_dsn or database_dsn_file, not both"):
         read(database_dsn="postgresql://h", database_dsn_file=tmp_path / "dsn")
