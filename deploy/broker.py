@@ -18,7 +18,7 @@ from pathlib import Path
 
 from iotcore.iotcore import IotCoreBroker
 
-from deploy import state
+from deploy import logs, state
 from deploy.child import POLL_S, Child, free_port, launch, log_tail
 from deploy.state import AlreadyHeldError, Hold
 
@@ -175,7 +175,8 @@ def answers(host: str, port: int, timeout_s: float = 1.0) -> bool:
 
 def run(config: Path) -> None:
     """Serve until a signal ends the process; the library's packet chatter stays silent (it shows topics)."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.set_up("broker", "text", debug=False, context=dict)
+    logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger("rumqttd").setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing to save: end at once
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,13 +1,14 @@
 """The ``plantroom`` command: every failure is one sentence on stderr and a non-zero exit; ``--debug`` shows where."""
 
-import logging
 import sys
 from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
+from deploy import logs
 from deploy.commands import audit, demo, doctor, edge, hub, readings, sim, user, web
+from web.witness import asking
 
 app = typer.Typer(
     name="plantroom",
@@ -33,16 +34,14 @@ _EXIT_INTERRUPTED = 130
 
 @app.callback()
 def options(
+    words: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show where in the program a failure happened.")] = False,
+    log_format: Annotated[
+        logs.Form, typer.Option(envvar="PLANTROOM_LOG_FORMAT", help="How the log is written: text or json.")
+    ] = "text",
 ) -> None:
     """Set up logging for every command."""
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    for noisy in ("pymodbus", "apscheduler", "httpx", "asyncio"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logs.set_up(words.invoked_subcommand or "plantroom", log_format, debug=debug, context=asking)
 
 
 def main() -> None:
@@ -75,5 +74,5 @@ def sentences(error: Exception) -> list[str]:
 
 
 def _say(sentence: str) -> None:
-    said = " ".join(sentence.split())
+    said = logs.escape(logs.redact(" ".join(sentence.split())))
     print(f"plantroom: {said if said[-1] in '.!?' else said + '.'}", file=sys.stderr)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import platformdirs
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     public_address: str = ""
     trusted_proxies: Words = ()
     outbound_allow: Words = ()
+    log_format: Literal["text", "json"] = "text"
+    anchor_file: Path | None = None
 
     @field_validator("data", mode="after")
     @classmethod

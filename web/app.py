@@ -22,6 +22,7 @@ from web.session import Needs
 from web.settings import WebSettings
 from web.technician import jobs
 from web.throttle import Places, Throttle
+from web.witness import Witness
 
 # FastAPI's own telemetry would hand requests and failures to whatever address a variable of the environment names.
 NO_TELEMETRY: TelemetryConfig = {
@@ -51,6 +52,7 @@ def create(database: Database, settings: WebSettings) -> FastAPI:
     errors.install(app)
     app.add_middleware(Throttle, rates=settings.rates, say=errors.say)
     app.add_middleware(Guard, settings=settings, say=errors.say)
+    app.add_middleware(Witness)
     return app
 
 

@@ -31,6 +31,7 @@ async def live(socket: WebSocket) -> None:
     if who is None:
         await socket.close(SIGN_IN_NEEDED)
         return
+    socket.state.visitor = who  # for the witness
     boards: Boards = socket.app.state.boards
     wanted = [_parse(spec) for spec in socket.query_params.getlist("list")[:LISTS_MAX]]
     if any(name not in boards.lists or not who.may(boards.lists[name].right) for name, _ in wanted):

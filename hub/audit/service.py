@@ -63,7 +63,7 @@ def _refuse_secrets(details: object) -> None:
             _refuse_secrets(value)
 
 
-def differences(before: object, after: object, *names: str) -> dict[str, dict[str, list[str]]]:
+def differences(before: object, after: object, *names: str) -> dict[str, Any]:
     """Give those of the named attributes that changed, each with its value before and after, as details of an act.
 
     Nothing changed: gives {}.
