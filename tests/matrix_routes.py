@@ -123,4 +123,5 @@ ROUTES: dict[tuple[str, str], Entry] = {
         },
     ),
     ("GET", "/api/alarms"): allow(*CONSOLE),
+    ("GET", "/api/openapi.json"): ANYONE,
 }  # fmt: skip

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from hub.errors import HubError
+from web.bearer import ASK
 from web.render import render
 from web.security import headers_for
 from web.session import SignInNeededError, Visit, language_of
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 
 NO_SUCH_PAGE = "There is no such page."
 BUG = "Something went wrong here; it has been noted. Try again, or report the reference."
+UNKNOWN = 401  # nobody is signed in
 HTTP_SENTENCES = {404: NO_SUCH_PAGE, 405: "This page cannot do that."}
 
 
@@ -38,15 +40,17 @@ def say(request: Request, status: int, sentence: str, reference: str = "") -> Re
 async def refuse(request: Request, error: Exception) -> Response:
     """Answer a refusal of the hub."""
     assert isinstance(error, HubError)
-    return say(request, error.status, str(error))
+    answer = say(request, error.status, str(error))
+    answer.headers.update(ASK if error.status == UNKNOWN else {})
+    return answer
 
 
 async def ask_to_sign_in(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
     """Send whoever is not signed in to the door, and back afterwards."""
     if request.url.path.startswith("/api/"):
-        return JSONResponse({"error": "Sign in first.", "reference": ""}, 401)
+        return JSONResponse({"error": "Sign in first.", "reference": ""}, UNKNOWN, ASK)
     if request.headers.get("HX-Request") == "true":
-        return Response(status_code=401, headers={"HX-Redirect": "/sign-in"})
+        return Response(status_code=UNKNOWN, headers={"HX-Redirect": "/sign-in"})
     asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     back = f"?next={quote(asked)}" if request.method == "GET" and asked != "/" else ""
     return RedirectResponse(f"/sign-in{back}", status_code=303)

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.requests import HTTPConnection
 
 from hub.access import service as access
+from hub.access import tokens
 from hub.access.rights import Right
 from hub.access.rows import Visitor
 from hub.assets import service as assets
@@ -20,7 +21,7 @@ from hub.assets.rows import Site
 from hub.errors import ForbiddenError
 from hub.store.database import Database, Transaction
 from rules.detect.book import RuleBook
-from web import language
+from web import bearer, language
 from web.render import UTC_ZONE, render
 from web.settings import WebSettings
 
@@ -140,6 +141,10 @@ def same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
 
 
+async def _holder(request: Request, secret: str) -> Visitor:
+    return await tokens.visitor(request.app.state.database, secret, address_of(request), datetime.now(UTC))
+
+
 class Needs:
     """A route's declaration of its right: any one of ``rights`` opens it; none named: any signed-in visitor."""
 
@@ -148,14 +153,15 @@ class Needs:
 
     async def __call__(self, request: Request) -> Visit:
         """Let the visitor in; raises SignInNeededError or ForbiddenError."""
-        who = await visitor_of(request)
+        secret = bearer.secret(request, cookie_name(request.app.state.settings))
+        who = await (visitor_of(request) if secret is None else _holder(request, secret))
         if who is None:
             raise SignInNeededError
         visit = Visit(request, who, request.app.state.database, datetime.now(UTC), self.rights)
         request.state.visit = visit
         if self.rights and not any(who.may(right) for right in self.rights):
             raise ForbiddenError("Your role does not include this page or act; ask an administrator if it should.")
-        if request.method not in SAFE_METHODS and not same(await sent_token(request), who.csrf):
+        if secret is None and request.method not in SAFE_METHODS and not same(await sent_token(request), who.csrf):
             raise ForbiddenError("This form is out of date or comes from elsewhere; reload the page and try again.")
         return visit
 

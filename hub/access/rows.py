@@ -1,7 +1,7 @@
 """Rows of the access slice."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -49,6 +49,26 @@ class Grant:
     def place(self) -> UUID | None:
         """The one site or building; None for the whole organisation."""
         return self.building_id or self.site_id
+
+    def inside(self, site_id: UUID, building_id: UUID | None = None) -> "Grant | None":
+        """Give the role as far as it reaches inside a site or a building; None where it does not reach there."""
+        if self.site_id not in (None, site_id):
+            return None
+        if self.building_id is not None:
+            return self if building_id in (None, self.building_id) else None
+        return replace(self, scope="building" if building_id else "site", site_id=site_id, building_id=building_id)
+
+
+@dataclass(frozen=True, slots=True)
+class CutGrant(Grant):
+    """A role as far as an API token lets it be used."""
+
+    allowed: frozenset[Right]
+
+    @property
+    def rights(self) -> frozenset[Right]:
+        """What the role and the token allow together."""
+        return rights_of(self.role, self.scope) & self.allowed
 
 
 def places(grants: Iterable[Grant]) -> frozenset[UUID] | None:
@@ -133,3 +153,48 @@ class SignedIn:
     token: str
     csrf: str
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TokenOwner:
+    """Whose an API token is, and whether it opens anything now."""
+
+    id: UUID
+    name: str
+    rights: list[str]
+    site_id: UUID | None
+    building_id: UUID | None
+    expires_at: datetime
+    revoked: bool
+    user_id: UUID
+    organisation_id: UUID
+    login: str
+    kind: str
+    language: str
+    active: bool
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An API token as a list shows it; ``refused_at`` is when it was last tried in vain."""
+
+    id: UUID
+    user_id: UUID
+    login: str
+    kind: str
+    name: str
+    prefix: str
+    rights: list[str]
+    site_id: UUID | None
+    building_id: UUID | None
+    place_zh: str | None
+    place_en: str | None
+    created_at: datetime
+    created_by: str
+    expires_at: datetime
+    last_used_at: datetime | None
+    last_used_address: str
+    refused_at: datetime | None
+    revoked_at: datetime | None
+    revoked_by: str | None

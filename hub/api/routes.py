@@ -1,22 +1,24 @@
-"""The JSON answers: health, readings, alarms.  Who may ask is decided by whoever mounts them."""
+"""The JSON answers: health, readings, alarms, what there is to ask.  Who may ask is decided by whoever mounts them."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Protocol
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
 
 from hub.access.rights import Right
 from hub.alarms import service as alarms
+from hub.api.answers import Alarm, Bucket, Chart, Failure, Health
 from hub.errors import InvalidError
 from hub.readings import service as readings
 from hub.store.database import Database, Transaction
 from rules.model.period import Period
 
 BUCKETS = 600
-HOUR = timedelta(hours=1)
+REFUSALS = (401, 403, 404, 422, 429, 503)
 
 
 class Caller(Protocol):
@@ -26,38 +28,44 @@ class Caller(Protocol):
         """Open a transaction."""
 
 
-def create(database: Database, needs: Callable[[Right], Callable[..., Any]]) -> APIRouter:
-    """Give the routes; ``needs(right)`` is the dependency that lets a caller in."""
-    router = APIRouter(prefix="/api")
+def create(database: Database, needs: Callable[..., Callable[..., Any]]) -> APIRouter:
+    """Give the routes; ``needs(right)`` is the dependency that lets a caller in, with a session or an API token."""
+    router = APIRouter(prefix="/api", responses={status: {"model": Failure} for status in REFUSALS})
     console = Depends(needs(Right.SEE_CONSOLE))
     points = Depends(needs(Right.SEE_POINTS))
+    by_token = [Depends(HTTPBearer(auto_error=False, description="An API token."))]  # says so in the description only
 
     @router.get("/health")
-    async def health() -> dict[str, str]:
+    async def health() -> Health:
         """Say whether the database answers; raises UnavailableError."""
         async with database.transaction(None) as tx:
             await tx.value(b"SELECT 1")
-        return {"status": "ok"}
+        return Health()
 
-    @router.get("/readings")
+    @router.get("/openapi.json", include_in_schema=False, dependencies=[Depends(needs())])
+    async def description(request: Request) -> JSONResponse:
+        """Describe every route: what to send, what comes back."""
+        return JSONResponse(request.app.openapi())
+
+    @router.get("/readings", dependencies=by_token)
     async def chart(
         point: str,
         start: Annotated[datetime, Query(alias="from")],
         end: Annotated[datetime, Query(alias="to")],
         caller: Caller = points,
-    ) -> dict[str, Any]:
+    ) -> Chart:
         """Give min, max and last of a point's good readings per step between two aware times."""
         period = _period(start, end)
         async with caller.transaction() as tx:
             found = await readings.point(tx, point)
             buckets = await readings.chart(tx, found, period, BUCKETS)
-        return {"point": found.code, "unit": found.unit, "buckets": [asdict(bucket) for bucket in buckets]}
+        return Chart(point=found.code, unit=found.unit, buckets=[Bucket.model_validate(bucket) for bucket in buckets])
 
-    @router.get("/alarms")
-    async def active(caller: Caller = console) -> list[dict[str, Any]]:
+    @router.get("/alarms", dependencies=by_token)
+    async def active(caller: Caller = console) -> list[Alarm]:
         """Give the active alarms, most urgent first."""
         async with caller.transaction() as tx:
-            return [asdict(alarm) for alarm in await alarms.active(tx)]
+            return [Alarm.model_validate(alarm) for alarm in await alarms.active(tx)]
 
     return router
 

@@ -44,6 +44,12 @@ ODDS = (
     """INSERT INTO work_order_events (organisation_id, order_id, submission_id, at, actor, verb, from_state, to_state)
        SELECT organisation_id, id, gen_random_uuid(), now(), 'x', 'request', '', 'requested' FROM work_orders""",
     "INSERT INTO parked_leases SELECT organisation_id, id, '2026-09-01', '', '', now() FROM leases LIMIT 1",
+    """INSERT INTO api_tokens (organisation_id, user_id, name, prefix, secret_hash, rights, created_at, created_by,
+                               expires_at)
+       SELECT organisation_id, id, 'x', 'p', decode(repeat('00', 32), 'hex'), '{see_points}', now(), 'x',
+              now() + interval '1 day' FROM users LIMIT 1""",
+    """INSERT INTO identities (organisation_id, user_id, issuer, subject, linked_at, linked_by)
+       SELECT organisation_id, id, 'https://issuer.example', 's', now(), 'x' FROM users LIMIT 1""",
 )
 
 
