@@ -15,14 +15,18 @@ from rules.wire import topics
 from rules.wire.sparkplug import DataType, Metric
 
 
-def node_birth(at: datetime, bd_seq: int, spool: str, committed: int) -> tuple[Metric, ...]:
-    """Name everything that NDATA will carry, and which spool speaks (with what it has already forgotten)."""
+def node_birth(at: datetime, bd_seq: int, spool: str, committed: int, *, certified: bool) -> tuple[Metric, ...]:
+    """Name everything that NDATA will carry, and which spool speaks (with what it has already forgotten).
+
+    ``certified``: the gateway has a certificate and may ask for another.
+    """
     return (
         Metric(name=topics.BD_SEQ, at=at, value=bd_seq, datatype=DataType.INT64),
         Metric(name=topics.REBIRTH, at=at, value=False, datatype=DataType.BOOLEAN),
         _speaker(spool),
         Metric(name=topics.COMMITTED, at=at, value=committed, datatype=DataType.INT64),
         *node_data(at, depth=0, clock_step_ms=0),
+        *((certificate_request(at),) if certified else ()),
     )
 
 
@@ -32,6 +36,12 @@ def node_data(at: datetime, *, depth: int, clock_step_ms: int) -> tuple[Metric, 
         Metric(name=topics.DEPTH, at=at, value=depth, datatype=DataType.INT64),
         Metric(name=topics.CLOCK, at=at, value=clock_step_ms, datatype=DataType.INT64),
     )
+
+
+def certificate_request(at: datetime, request: str | None = None, properties: dict[str, str] | None = None) -> Metric:
+    """Ask for a certificate; in a birth there is only the name."""
+    name = topics.CERTIFICATE_REQUEST
+    return Metric(name=name, at=at, value=request, datatype=DataType.STRING, properties=properties or {})
 
 
 def node_death(bd_seq: int) -> tuple[Metric, ...]:

@@ -6,9 +6,11 @@ sends it again, in order.
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from paho.mqtt.client import Client, MQTTMessage
@@ -34,12 +36,28 @@ class LinkError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where the broker is and who we are there."""
+    """Where the broker is and who we are there: by certificate and key (files), or by name and password.
+
+    ``ca`` is the authority that certified the broker; without it the connection is not encrypted.
+    """
 
     host: str
     port: int
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def encryption(self) -> ssl.SSLContext | None:
+        """Give what TLS asks of the broker and shows of us; raises OSError for files that cannot be used."""
+        if self.ca is None:
+            return None
+        context = ssl.create_default_context(cafile=self.ca)  # a certificate is required, and its name is checked
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self.certificate is not None:
+            context.load_cert_chain(self.certificate, self.key)
+        return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,20 +125,30 @@ class Link:
     async def open(self) -> None:
         """Connect and subscribe; raises LinkError."""
         try:
-            await asyncio.to_thread(
-                self._client.connect, self._broker.host, self._broker.port, KEEPALIVE_S, clean_start=True
-            )
+            await asyncio.to_thread(self._connect)
             self._client.loop_start()
             async with asyncio.timeout(READY_TIMEOUT_S):
                 await self._ready
         except TimeoutError:
             await self.close()
             raise LinkError(f"{self._place} does not answer") from None
+        except ssl.SSLCertVerificationError as error:
+            raise LinkError(f"{self._place} is not the one that our authority knows: {error.verify_message}") from None
         except OSError as error:
             raise LinkError(f"{self._place} cannot be reached: {error.strerror or error}") from None
         except (LinkError, asyncio.CancelledError):
             await self.close()
             raise
+
+    def _connect(self) -> None:
+        try:
+            context = self._broker.encryption()
+        except OSError as error:
+            files = f"{self._broker.ca}, {self._broker.certificate} or {self._broker.key}"
+            raise LinkError(f"{files} cannot be used: {error.strerror or error}") from None
+        if context is not None:
+            self._client.tls_set_context(context)
+        self._client.connect(self._broker.host, self._broker.port, KEEPALIVE_S, clean_start=True)
 
     def publish(self, topic: str, payload: bytes) -> int:
         """Hand a message to paho (QoS 1); gives its id, which a Confirmed event will name."""
@@ -198,7 +226,10 @@ class Link:
         taken_over = reason.value == _TAKEN_OVER
         said = f"closed the connection: {str(reason).lower()}"
         if not self._ready.done():
-            said = "closed the connection before it let us in; is it well, are user name and password right?"
+            said = (
+                "closed the connection before it let us in; is it well, is our certificate in force, or are user name "
+                "and password right?"
+            )
         self._say(self._settle, LinkError(f"{self._place} {said}", taken_over=taken_over))
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:

@@ -12,7 +12,9 @@ from edge_agent.clock import Clock
 from edge_agent.config import EdgeConfig
 from edge_agent.frame import Frame
 from edge_agent.health import Health
+from edge_agent.identity import Identity, IdentityError
 from edge_agent.link import Arrived, Broker, Confirmed, Event, Link, LinkError
+from edge_agent.renewal import Renewal
 from edge_agent.roster import Roster
 from edge_agent.spool import Spool
 from edge_agent.window import Window
@@ -58,6 +60,9 @@ class Publisher:
         self._health = health
         self._monotonic_s = monotonic_s
         self._link: Link | None = None
+        self._renewal = _renewal(config, broker)
+        self._offered = ""  # a certificate that came
+        self._renewed = False  # the connection has an old certificate
         self._window = Window(spool.committed, 0.0)
         self._turns: deque[tuple[int, str]] = deque()  # (frame after which it is said, device that came or went)
         self._confirming: dict[int, int] = {}  # message id -> frame number, without a hub that acknowledges
@@ -90,6 +95,7 @@ class Publisher:
         """Connect, serve and reconnect until cancelled."""
         wait_s = RECONNECT_FIRST_S
         while True:
+            pause_s = RECONNECT_FIRST_S
             try:
                 await self._serve()
             except LinkError as error:
@@ -121,8 +127,13 @@ class Publisher:
         return str(Topic(self._config.site, verb, self._config.gateway, device))
 
     async def _serve(self) -> None:
-        """One connection, from its birth to its end."""
-        self._born = False
+        """One connection, from its birth to its end; returns when it is to be made anew with a new certificate."""
+        self._born = self._renewed = False
+        if self._renewal is not None:
+            try:
+                await asyncio.to_thread(self._renewal.begin, self._clock.now())
+            except IdentityError as error:
+                raise LinkError(str(error)) from None
         self._bd_seq = await asyncio.to_thread(self._spool.next_bd_seq)
         death = encode(Payload(None, None, births.node_death(self._bd_seq)))
         will = (self._topic(Verb.NDEATH), death)
@@ -138,7 +149,7 @@ class Publisher:
             self._window = Window(self._spool.committed, self._monotonic_s())
             self._born, self._born_s = True, self._monotonic_s()
             self._bear(link)
-            while True:
+            while not self._renewed:
                 await self._send_due(link)
                 await self._take(await link.events(self._wait_s(link)))
         finally:
@@ -163,7 +174,8 @@ class Publisher:
         self._seq = 0
         self._rebirth_due = False
         self._report_s = now_s + REPORT_EVERY_S
-        born = births.node_birth(at, self._bd_seq, self._spool.identity, self._spool.committed)
+        certified = self._renewal is not None
+        born = births.node_birth(at, self._bd_seq, self._spool.identity, self._spool.committed, certified=certified)
         self._say(link, Verb.NBIRTH, born)
         for device in self._roster.members:
             self._bear_device(link, device)
@@ -190,7 +202,7 @@ class Publisher:
             self._window.rewind(probe=True)
         await self._send_frames(link)
         if now_s >= self._report_s:
-            self._report(link, now_s)
+            await self._report(link, now_s)
 
     async def _send_frames(self, link: Link) -> None:
         room = self._window.room()
@@ -216,9 +228,11 @@ class Publisher:
             else:
                 self._say(link, Verb.DDEATH, (), device)
 
-    def _report(self, link: Link, now_s: float) -> None:
+    async def _report(self, link: Link, now_s: float) -> None:
         step_ms = round(self._clock.take_step().total_seconds() * 1000)
         metrics = births.node_data(self._clock.now(), depth=self._spool.depth(), clock_step_ms=step_ms)
+        if self._renewal is not None:
+            metrics += await asyncio.to_thread(self._renewal.wish, self._clock.now())
         self._say(link, Verb.NDATA, metrics)
         self._report_s = now_s + REPORT_EVERY_S
         log.debug("%s", self._health.sentence(self._spool.depth()))
@@ -234,6 +248,10 @@ class Publisher:
         if self._window.note_committed(committed, self._monotonic_s()):
             self._delivered = {number for number in self._delivered if number > committed}
             await asyncio.to_thread(self._spool.commit, committed)
+        if self._renewal is not None and self._offered:
+            self._renewed = await asyncio.to_thread(self._renewal.take, self._offered, self._clock.now())
+            self._health.refused_commands += not self._renewed
+        self._offered = ""
 
     def _confirm(self, event: Confirmed) -> int:
         """Without a hub that acknowledges the broker's word counts; gives the highest number without a hole."""
@@ -255,6 +273,8 @@ class Publisher:
             return 0
         if metrics.get(topics.REBIRTH) is True:
             self._rebirth_due = True
+        offered = metrics.get(topics.CERTIFICATE)
+        self._offered = offered if isinstance(offered, str) else self._offered
         number = metrics.get(topics.COMMITTED)
         if metrics.get(topics.COMMITTED_OF) != self._spool.identity or not isinstance(number, int):
             return 0
@@ -265,3 +285,10 @@ class Publisher:
                 log.error("the hub claims frame %d, but the spool ends at %d", number, self._spool.last_number)
             return 0
         return number
+
+
+def _renewal(config: EdgeConfig, broker: Broker) -> Renewal | None:
+    """Give who looks after the gateway's certificate, where it has one."""
+    if broker.ca is None or broker.certificate is None or broker.key is None:
+        return None
+    return Renewal(Identity(f"{config.site}/{config.gateway}", broker.ca, broker.certificate, broker.key))

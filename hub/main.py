@@ -10,6 +10,7 @@ from pathlib import Path
 from hub.alarms.definitions import load
 from hub.alarms.judgement import judge
 from hub.alarms.rows import Change
+from hub.assets.authority import read as read_authority
 from hub.ingest.commit import Judge
 from hub.ingest.link import Broker
 from hub.ingest.service import Ingest
@@ -24,7 +25,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class HubSettings:
-    """Where the hub runs; ``rules_files`` replace shipped alarm rules by code."""
+    """Where the hub runs; ``rules_files`` replace shipped alarm rules by code.
+
+    ``broker_ca``, ``_certificate`` and ``_key`` are the files for TLS; ``authority`` is the folder of the certificate
+    authority, where this hub may renew the certificates of gateways.
+    """
 
     dsn: str = field(repr=False)  # the login plantroom_hub
     broker_host: str
@@ -32,11 +37,18 @@ class HubSettings:
     broker_username: str | None = None
     broker_password: str | None = field(default=None, repr=False)
     rules_files: tuple[Path, ...] = ()
+    broker_ca: Path | None = None
+    broker_certificate: Path | None = None
+    broker_key: Path | None = None
+    authority: Path | None = None
 
     @property
     def broker(self) -> Broker:
         """The broker as ingest wants it."""
-        return Broker(self.broker_host, self.broker_port, self.broker_username, self.broker_password)
+        who = (self.broker_username, self.broker_password)
+        return Broker(
+            self.broker_host, self.broker_port, *who, self.broker_ca, self.broker_certificate, self.broker_key
+        )
 
 
 def clock() -> datetime:
@@ -47,14 +59,16 @@ def clock() -> datetime:
 async def run(settings: HubSettings) -> None:
     """Run until cancelled; then take in what has arrived, for at most three seconds, and stop.
 
-    Raises InvalidRulesError for a rule file that cannot be used.  A database or broker that is down is waited for.
+    Raises InvalidRulesError, AuthorityError or UnusableFilesError for files that cannot be used.  A database or broker
+    that is down is waited for.
     """
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # says of every attempt what the hub says once
     book = load(settings.rules_files)
+    authority = read_authority(settings.authority) if settings.authority else None
     database = Database(settings.dsn)
     await database.open()
     try:
-        ingest = Ingest(database, settings.broker, judge_by(book), clock)
+        ingest = Ingest(database, settings.broker, judge_by(book), clock, authority=authority)
         holder = Holder(settings.dsn, Work(database, book, ingest.heard_since).jobs(), clock)
         async with asyncio.TaskGroup() as group:
             group.create_task(ingest.run())

@@ -51,9 +51,13 @@ WHERE site_id = %(site)s ORDER BY level, code;
 
 -- name: gateways
 SELECT g.id, g.site_id, g.code, g.online, g.born_at, g.seen_at, g.depth, g.committed, g.clock_step_ms, g.rival_spool,
-       g.rival_seen_at, count(d.id)::int AS devices, count(d.id) FILTER (WHERE d.online)::int AS devices_online
+       g.rival_seen_at, count(d.id)::int AS devices, count(d.id) FILTER (WHERE d.online)::int AS devices_online,
+       c.ends_at AS certificate_ends_at, CASE WHEN c.ends_at IS NULL THEN c.revoked_at END AS certificate_revoked_at
 FROM gateways g LEFT JOIN devices d ON d.gateway_id = g.id
-GROUP BY g.id ORDER BY g.code;
+CROSS JOIN LATERAL (
+    SELECT max(not_after) FILTER (WHERE revoked_at IS NULL) AS ends_at, max(revoked_at) AS revoked_at
+    FROM gateway_certificates WHERE gateway_id = g.id) c
+GROUP BY g.id, c.ends_at, c.revoked_at ORDER BY g.code;
 
 -- name: devices
 SELECT d.id, d.site_id, d.gateway_id, d.space_id, d.parent_id, d.code, d.name_zh, d.name_en, d.profile, d.role,
@@ -74,3 +78,36 @@ WHERE (%(device)s::uuid IS NULL OR device_id = %(device)s) ORDER BY code;
 SELECT reason, count(*)::int AS n, max(received_at) AS last_at, (array_agg(topic ORDER BY received_at DESC))[1] AS topic
 FROM quarantine WHERE organisation_id = plantroom.organisation() AND received_at >= %(since)s
 GROUP BY reason ORDER BY n DESC, reason LIMIT %(most)s;
+
+-- name: owner_of_site
+SELECT organisation_id FROM sites WHERE code = %(site)s;
+
+-- name: owners_of_sites
+SELECT coalesce(array_agg(DISTINCT organisation_id), '{}') FROM sites;
+
+-- name: certified_gateways
+SELECT g.id, s.code AS site, g.code AS gateway FROM gateways g JOIN sites s ON s.id = g.site_id ORDER BY s.code, g.code;
+
+-- name: lock_gateway
+SELECT g.id, s.code AS site, g.code AS gateway FROM gateways g JOIN sites s ON s.id = g.site_id
+WHERE s.code = %(site)s AND g.code = %(gateway)s FOR NO KEY UPDATE OF g;
+
+-- name: certificates
+SELECT c.serial, c.gateway_id, s.code AS site, g.code AS gateway, c.fingerprint, c.key_fingerprint, c.certificate,
+       c.not_before, c.not_after, c.issued_at, c.revoked_at, c.revoked_because
+FROM gateway_certificates c JOIN gateways g ON g.id = c.gateway_id JOIN sites s ON s.id = g.site_id
+WHERE %(gateway)s::uuid IS NULL OR c.gateway_id = %(gateway)s OR c.key_fingerprint = %(key)s
+ORDER BY s.code, g.code, c.issued_at DESC, c.serial;
+
+-- name: put_certificate
+INSERT INTO gateway_certificates (organisation_id, gateway_id, serial, fingerprint, key_fingerprint, certificate,
+                                  not_before, not_after, issued_at)
+VALUES (plantroom.organisation(), %(gateway)s, %(serial)s, %(fingerprint)s, %(key_fingerprint)s, %(certificate)s,
+        %(not_before)s, %(not_after)s, %(now)s);
+
+-- name: revoke_certificates
+WITH revoked AS (
+    UPDATE gateway_certificates SET revoked_at = %(now)s, revoked_because = %(because)s
+    WHERE gateway_id = %(gateway)s AND revoked_at IS NULL AND not_after > %(now)s
+    RETURNING serial
+) SELECT array_agg(serial ORDER BY serial) FROM revoked;

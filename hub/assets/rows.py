@@ -56,6 +56,39 @@ class Gateway:
     rival_seen_at: datetime | None
     devices: int
     devices_online: int
+    certificate_ends_at: datetime | None
+    certificate_revoked_at: datetime | None  # when none is in force and the last one was taken back
+
+
+@dataclass(frozen=True, slots=True)
+class CertifiedGateway:
+    """A gateway as it is named in a certificate."""
+
+    id: UUID
+    site: str
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayCertificate:
+    """A certificate that a gateway was given; ``certificate`` is PEM, the fingerprints are SHA-256 in hexadecimal."""
+
+    serial: str
+    gateway_id: UUID
+    site: str
+    gateway: str
+    fingerprint: str
+    key_fingerprint: str
+    certificate: str
+    not_before: datetime
+    not_after: datetime
+    issued_at: datetime
+    revoked_at: datetime | None
+    revoked_because: str | None
+
+    def in_force(self, now: datetime) -> bool:
+        """Whether it counts: neither taken back nor over."""
+        return self.revoked_at is None and now < self.not_after
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,16 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class RenewalAsked:
+    """A gateway asks for another certificate: ``request`` and the one ``held`` are PEM, ``proof`` is hexadecimal."""
+
+    speaker: Speaker
+    request: str
+    held: str
+    proof: str
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """Readings of one device that are stored and acknowledged together; ``number`` None: nobody waits for that."""
 
@@ -148,4 +158,4 @@ class Ask:
     address: Address
 
 
-Act = GatewayBorn | GatewayDied | DeviceBorn | DeviceDied | Report | Frame | Rejected | Ask
+Act = GatewayBorn | GatewayDied | DeviceBorn | DeviceDied | Report | RenewalAsked | Frame | Rejected | Ask

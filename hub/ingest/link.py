@@ -4,10 +4,12 @@ import asyncio
 import json
 import logging
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from paho.mqtt.client import Client, MQTTMessage
@@ -32,14 +34,45 @@ SUBSCRIPTIONS = [
 log = logging.getLogger(__name__)
 
 
+class UnusableFilesError(Exception):
+    """The certificates for the connection to the broker cannot be used: the sentence says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where the broker is and who the hub is there."""
+    """Where the broker is and who the hub is there: by certificate and key (files), or by name and password.
+
+    ``ca`` is the authority that certified the broker; without it the connection is not encrypted.
+    """
 
     host: str
     port: int
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def encryption(self) -> ssl.SSLContext | None:
+        """Give what TLS asks of the broker and shows of us; raises UnusableFilesError."""
+        if self.ca is None:
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.ca)  # a certificate is required, its name is checked
+        except OSError as error:
+            raise UnusableFilesError(f"{self.ca} cannot be used ({error.strerror or error})") from None
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.show(context)
+        return context
+
+    def show(self, context: ssl.SSLContext) -> None:
+        """Show our certificate in connections to come, as its files are now; raises UnusableFilesError."""
+        if self.certificate is not None:
+            try:
+                context.load_cert_chain(self.certificate, self.key)
+            except OSError as error:
+                files = f"{self.certificate} and {self.key}"
+                raise UnusableFilesError(f"{files} cannot be used ({error.strerror or error})") from None
 
 
 class Link:
@@ -61,6 +94,9 @@ class Link:
             CallbackAPIVersion.VERSION2, f"hub-{host_id}", protocol=MQTTProtocolVersion.MQTTv5
         )
         client.username, client.password = broker.username, broker.password
+        self._context = broker.encryption()
+        if self._context is not None:
+            client.tls_set_context(self._context)
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.reconnect_delay_set(RECONNECT_FIRST_S, RECONNECT_MAX_S)
         client.on_pre_connect = self._before_connect
@@ -99,9 +135,17 @@ class Link:
         if not self._complained:
             self._complained = True
             place = f"broker {self._broker.host}:{self._broker.port}"
-            log.warning("%s %s; check its address, user and password. Trying again until it answers", place, said)
+            advice = (
+                "check its address, user and password" if self._context is None else "check address and certificates"
+            )
+            log.warning("%s %s; %s. Trying again until it answers", place, said, advice)
 
     def _before_connect(self, client: Client, _data: Any) -> None:
+        if self._context is not None:
+            try:
+                self._broker.show(self._context)  # they may have been renewed
+            except UnusableFilesError as error:
+                log.warning("%s; going on with those of before", error)
         self._connected_ms = millis(self._clock())
         client.will_set(self._state_topic, self._state(online=False), qos=1, retain=True)
 
@@ -123,7 +167,20 @@ class Link:
         client.publish(self._state_topic, self._state(online=True), qos=1, retain=True)
 
     def _on_connect_fail(self, _client: Client, _data: Any) -> None:
-        self._complain("cannot be reached")
+        self._complain("cannot be reached" if self._complained else self._why_not())
+
+    def _why_not(self) -> str:
+        """Try once more for a reason, which paho does not tell."""
+        address = (self._broker.host, self._broker.port)
+        try:
+            with socket.create_connection(address, CONNECT_TIMEOUT_S) as plain:
+                if self._context is not None:
+                    self._context.wrap_socket(plain, server_hostname=self._broker.host).close()
+        except ssl.SSLCertVerificationError as error:
+            return f"is not the one that our authority knows ({error.verify_message})"
+        except OSError as error:
+            return f"cannot be reached ({error.strerror or error})"
+        return "cannot be reached"
 
     def _on_disconnect(self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, _more: Any) -> None:
         if reason.is_failure:

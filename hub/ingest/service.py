@@ -8,12 +8,14 @@ from datetime import datetime
 
 import psycopg
 
+from hub.assets.authority import Authority
 from hub.errors import UnavailableError
-from hub.ingest.acts import Act, Address, Ask, Fault, Frame, Rejected
+from hub.ingest.acts import Act, Address, Ask, Fault, Frame, Rejected, RenewalAsked
 from hub.ingest.commit import Committer, Judge, Outcome
 from hub.ingest.counts import Counts
 from hub.ingest.inbox import Inbox, Message, reconnected
 from hub.ingest.link import Broker, Link
+from hub.ingest.renewal import Renewals
 from hub.ingest.session import Sessions
 from hub.store.database import Database
 from hub.streak import Streak
@@ -26,6 +28,7 @@ FLUSH_S = 0.1
 RETRY_FIRST_S = 0.2
 RETRY_MAX_S = 5.0
 DRAIN_S = 3.0
+RENEWALS_PER_BATCH_MAX = 20  # who is left out asks again
 REPORT_EVERY_S = 30.0
 HOST_ID = "plantroom"
 
@@ -44,7 +47,13 @@ class Ingest:
     """The way from the broker to the database and back."""
 
     def __init__(
-        self, database: Database, broker: Broker, judge: Judge, clock: Callable[[], datetime], host_id: str = HOST_ID
+        self,
+        database: Database,
+        broker: Broker,
+        judge: Judge,
+        clock: Callable[[], datetime],
+        host_id: str = HOST_ID,
+        authority: Authority | None = None,
     ) -> None:
         self.counts = Counts()
         self._clock = clock
@@ -52,6 +61,7 @@ class Ingest:
         self._link = Link(broker, host_id, self._inbox, clock)
         self._sessions = Sessions()
         self._committer = Committer(database, judge, self.counts, clock())
+        self._renewals = Renewals(database, authority)
         self._taking = Streak("taking in messages")
         self._lame = False  # the database does not answer
         self._heard_since = clock()
@@ -97,14 +107,20 @@ class Ingest:
             acts.extend(self._sessions.take(message, now))
         self.counts.dropped = self._inbox.refused
         self._ask(acts)
-        acts = [act for act in acts if not isinstance(act, Ask)]
-        if not acts:
+        stored = [act for act in acts if not isinstance(act, Ask | RenewalAsked)]
+        if not stored:
             return
-        for outcome in await self._commit(acts):
+        for outcome in await self._commit(stored):
             for address, (spool, committed) in outcome.acknowledge.items():
                 self._say(acknowledgement(address, spool, committed))
             for address in outcome.ahead:
                 self._ask(self._sessions.ask(address, now))
+        await self._renew([act for act in acts if isinstance(act, RenewalAsked)][:RENEWALS_PER_BATCH_MAX])
+
+    async def _renew(self, asked: Sequence[RenewalAsked]) -> None:
+        for one in asked:
+            if certificate := await self._renewals.answer(one, self._clock()):
+                self._say(certified(one.speaker.address, certificate))
 
     def _ask(self, acts: Sequence[Act]) -> None:
         for act in acts:
@@ -180,6 +196,11 @@ def acknowledgement(address: Address, spool: str, committed: int) -> Spoken:
 def rebirth(address: Address) -> Spoken:
     """Make the command that asks a gateway for all its births."""
     return _command(address, (Metric(name=topics.REBIRTH, value=True, datatype=DataType.BOOLEAN),))
+
+
+def certified(address: Address, certificate: str) -> Spoken:
+    """Make the command that brings a gateway its certificate (PEM)."""
+    return _command(address, (Metric(name=topics.CERTIFICATE, value=certificate, datatype=DataType.STRING),))
 
 
 def _command(address: Address, metrics: tuple[Metric, ...]) -> Spoken:

@@ -21,6 +21,7 @@ from hub.ingest.acts import (
     GatewayBorn,
     GatewayDied,
     Rejected,
+    RenewalAsked,
     Report,
     Speaker,
 )
@@ -159,7 +160,8 @@ class Sessions:
         edge = self._speaking(heard)
         if edge is None:
             return self.ask(heard.address, heard.now)
-        return [Report(edge.speaker, _whole(heard.payload, topics.DEPTH), _whole(heard.payload, topics.CLOCK))]
+        report = Report(edge.speaker, _whole(heard.payload, topics.DEPTH), _whole(heard.payload, topics.CLOCK))
+        return [report, *_renewal(edge.speaker, heard.payload)]
 
     def _measured(self, heard: Heard) -> list[Act]:
         edge = self._speaking(heard)
@@ -202,6 +204,15 @@ def _whole(payload: Payload, name: str) -> int | None:
         if metric.name == name and isinstance(metric.value, int) and abs(metric.value) <= reading.NUMBER_MAX:
             return int(metric.value)
     return None
+
+
+def _renewal(speaker: Speaker, payload: Payload) -> list[RenewalAsked]:
+    for metric in payload.metrics:
+        if metric.name == topics.CERTIFICATE_REQUEST and isinstance(metric.value, str):
+            said = metric.properties
+            held, proof = said.get(topics.CERTIFICATE_HELD, ""), said.get(topics.CERTIFICATE_PROOF, "")
+            return [RenewalAsked(speaker, metric.value, held, proof)]
+    return []
 
 
 def _spool(payload: Payload) -> str | None:

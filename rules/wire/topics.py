@@ -18,6 +18,12 @@ COMMITTED = "Plantroom/Committed"
 COMMITTED_OF = "Plantroom/CommittedOf"  # NCMD from the hub, beside COMMITTED: the spool that it speaks of
 DEPTH = "Plantroom/Depth"  # NDATA: frames waiting in the spool
 CLOCK = "Plantroom/Clock"  # NDATA: how many ms the gateway's clock has stepped since the last report
+# NDATA: a certificate request (PEM), with the properties CERTIFICATE_HELD (PEM) and CERTIFICATE_PROOF (signature of the
+# present key over it, hexadecimal).  NCMD from the hub: the certificate (PEM).
+CERTIFICATE_REQUEST = "Plantroom/Certificate Request"
+CERTIFICATE_HELD = "plantroom.certificate"
+CERTIFICATE_PROOF = "plantroom.proof"
+CERTIFICATE = "Plantroom/Certificate"
 
 KIND = "plantroom.kind"  # DBIRTH property: counter, gauge or state
 RESOLUTION = "plantroom.resolution"  # DBIRTH property: smallest step, decimal text
