@@ -12,6 +12,7 @@ from hub.access.rights import RIGHTS
 from hub.assets import service as assets
 from hub.store.database import Actor, Database
 from rules.model.site import SiteFile, parse
+from web.throttle import Rate, Rates
 
 RIVERSIDE = Path(__file__).parents[1] / "deploy" / "sites" / "riverside.toml"
 
@@ -22,6 +23,7 @@ def acting(name: str, role: str, user_id: UUID | None = None, tenant_id: UUID | 
 
 
 ENGINEER = acting("test-engineer", "engineer")
+WIDE = Rates(*[Rate(1_000_000, 1_000_000)] * 6)  # for tests that ask more than any visitor does
 
 # What the profiles declare at a birth: measure -> kind, unit, resolution, modulus.
 MEASURES: dict[str, dict[str, tuple[str, str, str, str | None]]] = {

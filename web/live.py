@@ -26,19 +26,24 @@ router = APIRouter()
 @router.websocket("/live")
 async def live(socket: WebSocket) -> None:
     """Keep one page up to date: ``?list=alarms&list=points?device=EM-1``."""
-    await socket.accept()
-    who = await visitor_of(socket)
-    if who is None:
-        await socket.close(SIGN_IN_NEEDED)
-        return
-    socket.state.visitor = who  # for the witness
+    with suppress(WebSocketDisconnect):  # a page may close at any moment
+        await socket.accept()
+        who = await visitor_of(socket)
+        if who is None:
+            await socket.close(SIGN_IN_NEEDED)
+            return
+        socket.state.visitor = who  # for the witness
+        with socket.app.state.sockets.hold(who.user_id) as free:
+            await (_admit(socket, who) if free else socket.close(TRY_AGAIN_LATER))
+
+
+async def _admit(socket: WebSocket, who: Visitor) -> None:
     boards: Boards = socket.app.state.boards
     wanted = [_parse(spec) for spec in socket.query_params.getlist("list")[:LISTS_MAX]]
     if any(name not in boards.lists or not who.may(boards.lists[name].right) for name, _ in wanted):
         await socket.close(NOT_ALLOWED)
         return
-    with socket.app.state.sockets.hold(who.user_id) as free:
-        await (_serve(socket, who, boards, wanted) if free else socket.close(TRY_AGAIN_LATER))
+    await _serve(socket, who, boards, wanted)
 
 
 def _parse(spec: str) -> tuple[str, dict[str, str]]:
@@ -69,8 +74,8 @@ async def _serve(socket: WebSocket, who: Visitor, boards: Boards, wanted: list[t
 
 
 async def _read(socket: WebSocket) -> None:
-    while True:  # a page says nothing; this notices when it goes away
-        await socket.receive_text()
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass  # a page says nothing; this notices when it goes away
 
 
 async def _write(socket: WebSocket, mailbox: Mailbox, who: Visitor) -> None:

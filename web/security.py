@@ -6,13 +6,13 @@ from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web import intake
 from web.session import SAFE_METHODS
 from web.settings import WebSettings
-from web.throttle import HEALTH
+from web.throttle import HEALTH, NO_SOCKET
 from web.words import N_
 
 POLICY = (
@@ -74,16 +74,14 @@ class Guard:
             await send(message)
 
         refused = _refusal(scope, Headers(scope=scope), self._public)
-        if refused is not None:
+        if scope["type"] == "websocket":
+            await (send(NO_SOCKET) if refused else self.app(scope, receive, send))
+        elif refused is not None:
             await self._answer(scope, *refused)(scope, receive, send_guarded)
-        elif scope["type"] == "websocket":
-            await self.app(scope, receive, send)
         else:
             await self.app(scope, intake.Measured(receive, intake.allowed(scope["path"])), send_guarded)
 
     def _answer(self, scope: Scope, status: int, sentence: str) -> Response:
-        if scope["type"] == "websocket":
-            return PlainTextResponse(f"{sentence}\n", status)
         answer = self._say(Request(scope), status, sentence)
         answer.headers.update(intake.HANG_UP)
         return answer

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.intake import UPLOADS
@@ -26,6 +26,7 @@ DOORS = ("/sign-in", "/second-factor", "/reset", "/invitation", "/recover")
 HEALTH = "/api/health"  # asked by whoever watches the process, as often as he likes and under whatever name
 TOO_OFTEN = N_("Too many requests come from your address; wait a moment and try again.")
 TOO_MANY_REQUESTS = 429
+NO_SOCKET: Message = {"type": "websocket.close"}  # before the handshake: refused with 403
 LAST_SUCCESS = 399
 
 log = logging.getLogger(__name__)
@@ -162,10 +163,11 @@ class Throttle:
         who = neighbourhood(scope["client"][0] if scope.get("client") else "")
         now_s = self._clock()
         wait_s = max(buckets.take(who, now_s) for buckets in self._asked(scope))
-        if wait_s:
+        if scope["type"] == "websocket":
+            with self._sockets.hold(who) as free:
+                await (self.app(scope, receive, send) if free and not wait_s else send(NO_SOCKET))
+        elif wait_s:
             await self._refusal(scope, wait_s)(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._keep(who, scope, receive, send)
         else:
             await self.app(scope, receive, self._refunding(who, send) if _is_door(scope) else send)
 
@@ -181,10 +183,6 @@ class Throttle:
             return (self._pages, self._uploads)
         return (self._api,) if path.startswith("/api/") else (self._pages,)
 
-    async def _keep(self, who: str, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._sockets.hold(who) as free:
-            await (self.app if free else self._refusal(scope, 60.0))(scope, receive, send)
-
     def _refunding(self, who: str, send: Send) -> Callable[[Message], Awaitable[None]]:
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] <= LAST_SUCCESS:
@@ -194,10 +192,7 @@ class Throttle:
         return send_on
 
     def _refusal(self, scope: Scope, wait_s: float) -> Response:
-        if scope["type"] == "websocket":
-            answer: Response = PlainTextResponse(f"{TOO_OFTEN}\n", TOO_MANY_REQUESTS)
-        else:
-            answer = self._say(Request(scope), TOO_MANY_REQUESTS, TOO_OFTEN)
+        answer = self._say(Request(scope), TOO_MANY_REQUESTS, TOO_OFTEN)
         answer.headers["Retry-After"] = str(math.ceil(wait_s))
         return answer
 

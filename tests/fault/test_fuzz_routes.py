@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from hub.access import service as access
 from hub.store.database import Database
+from tests.builders import WIDE
 from tests.conftest import PostgresForTests, fresh_dsns
 from tests.integration.test_matrix import sign_in
 from tests.matrix_routes import ROUTES
@@ -41,7 +42,7 @@ class Sender:
     async def _open(self) -> None:
         self.database = Database(self.dsns.hub)
         await self.database.open()
-        self.app = create(self.database, WebSettings(self.dsns.hub, broadcast=False))
+        self.app = create(self.database, WebSettings(self.dsns.hub, broadcast=False, rates=WIDE))
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://plantroom.test")
         self.csrf = await sign_in(self.client, self.app, self.login)

@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from hub.access import service as access
 from hub.store.database import Database
-from tests.builders import Dsns
+from tests.builders import WIDE, Dsns
 from tests.conftest import PostgresForTests, fresh_dsns
 from tests.matrix_routes import ROUTES, Entry
 from tests.matrix_world import MARKS, PASSWORD, REALMS, SITE_ONLY, VISITORS, Realm, World, build
@@ -66,7 +66,7 @@ def routes(app: FastAPI) -> set[tuple[str, str]]:
 async def opened(dsns: Dsns) -> AsyncIterator[tuple[httpx.AsyncClient, FastAPI]]:
     database = Database(dsns.hub)
     await database.open()
-    app = create(database, WebSettings(dsns.hub, broadcast=False))
+    app = create(database, WebSettings(dsns.hub, broadcast=False, rates=WIDE))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://plantroom.test") as client:
         client.headers["Accept-Language"] = "en"
