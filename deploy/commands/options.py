@@ -2,6 +2,7 @@
 
 import os
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,19 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of word
 def read_site(path: Path) -> SiteFile:
     """Read and check a site file, its profiles and units too; raises InvalidConfigError with every problem."""
     return config.read(path)[0]
+
+
+class TimeError(ValueError):
+    """A time on the command line cannot be read."""
+
+
+def moment(text: str) -> datetime:
+    """Read an ISO 8601 time, UTC unless it says otherwise; raises TimeError."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise TimeError(f"'{text}' is not a time; write it like 2026-11-01 or 2026-11-01T08:00+08:00.") from error
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 class AddressTakenError(Exception):

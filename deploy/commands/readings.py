@@ -1,13 +1,12 @@
 """``plantroom readings``: stored readings with their quality."""
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 import typer
 
-from deploy.commands.options import Data, Organisation
+from deploy.commands.options import Data, Organisation, TimeError, moment
 from deploy.embedded import database as opened_database
 from deploy.logins import prepare
 from deploy.register import organisation_id, transaction
@@ -16,10 +15,6 @@ from hub.readings import service as stored
 from hub.readings.export import csv_text, json_text
 from hub.readings.rows import Exported
 from rules.model.period import Period
-
-
-class TimeError(ValueError):
-    """A time on the command line cannot be read."""
 
 
 def readings(
@@ -44,15 +39,7 @@ async def _rows(hub: str, organisation: UUID, point: str, period: Period) -> lis
 
 
 def _period(start: str, end: str) -> Period:
-    first, past = _time(start), _time(end)
+    first, past = moment(start), moment(end)
     if past < first:
         raise TimeError(f"--to {end} lies before --from {start}; give the earlier time first.")
     return Period(first, past)
-
-
-def _time(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise TimeError(f"'{text}' is not a time; write it like 2026-11-01 or 2026-11-01T08:00+08:00.") from error
-    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -161,3 +161,37 @@ WHERE user_id = %(user)s AND role = %(role)s AND scope = 'group' AND (until IS N
 INSERT INTO users (organisation_id, login, name, kind, password_hash)
 VALUES (plantroom.organisation(), %(login)s, %(name)s, 'service', '') -- no password has this hash
 RETURNING id;
+
+-- name: roles
+-- In force or to come first, then what is over.
+SELECT g.id, g.user_id, g.role, g.scope, g.site_id, g.building_id, coalesce(b.name_zh, s.name_zh) AS place_zh,
+       coalesce(b.name_en, s.name_en) AS place_en, g.since, g.until, g.granted_by, g.granted_at
+FROM grants g LEFT JOIN sites s ON s.id = g.site_id LEFT JOIN spaces b ON b.id = g.building_id
+WHERE g.user_id = %(user)s
+ORDER BY g.until <= now() NULLS FIRST, g.role, g.granted_at;
+
+-- name: role
+SELECT g.id, g.user_id, g.role, g.scope, g.site_id, g.building_id, coalesce(b.name_zh, s.name_zh) AS place_zh,
+       coalesce(b.name_en, s.name_en) AS place_en, g.since, g.until, g.granted_by, g.granted_at
+FROM grants g LEFT JOIN sites s ON s.id = g.site_id LEFT JOIN spaces b ON b.id = g.building_id
+WHERE g.id = %(id)s;
+
+-- name: end_role
+UPDATE grants SET until = %(now)s WHERE id = %(id)s AND (until IS NULL OR until > %(now)s);
+
+-- name: drop_role
+DELETE FROM grants WHERE id = %(id)s AND since > %(now)s;
+
+-- name: administrators
+-- Those of the organisation that stay, locked: who takes one of them away has the others before him.
+SELECT g.id, g.user_id, g.role, g.scope, g.site_id, g.building_id, NULL AS place_zh, NULL AS place_en, g.since, g.until,
+       g.granted_by, g.granted_at
+FROM grants g JOIN users u ON u.id = g.user_id
+WHERE g.role = 'administrator' AND g.scope = 'organisation' AND u.active AND g.until IS NULL
+  AND (g.since IS NULL OR g.since <= now())
+ORDER BY g.id FOR UPDATE;
+
+-- name: spot
+SELECT s.id AS site_id, b.id AS building_id
+FROM sites s LEFT JOIN spaces b ON b.site_id = s.id AND b.kind = 'building' AND b.code = %(building)s
+WHERE s.code = %(site)s AND (%(building)s::text IS NULL OR b.id IS NOT NULL);

@@ -156,6 +156,32 @@ class SignedIn:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldRole:
+    """A role that somebody holds, held or will hold, with where and for how long."""
+
+    id: UUID
+    user_id: UUID
+    role: str
+    scope: str
+    site_id: UUID | None
+    building_id: UUID | None
+    place_zh: str | None
+    place_en: str | None
+    since: datetime | None
+    until: datetime | None
+    granted_by: str
+    granted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A site, or one of its buildings."""
+
+    site_id: UUID
+    building_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
 class TokenOwner:
     """Whose an API token is, and whether it opens anything now."""
 

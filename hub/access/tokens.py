@@ -1,7 +1,6 @@
 """API tokens: keys with which programs ask in the name of a service account, or of the person who made them."""
 
 import hashlib
-import logging
 import re
 import secrets
 from collections.abc import Collection
@@ -11,6 +10,7 @@ from uuid import UUID
 
 from psycopg.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
 
+from hub import refusals
 from hub.access.rights import Right
 from hub.access.rows import CutGrant, Grant, Token, TokenOwner, User, Visitor
 from hub.audit import service as audit
@@ -32,8 +32,6 @@ TOKENS_MAX = 20  # of one account
 RIGHTS = (Right.SEE_CONSOLE, Right.SEE_POINTS, Right.ADD_STILLS)  # what routes under /api ask for
 KINDS = ("staff", "service")  # of users; the API has nothing for people from outside
 REFUSAL = "This token is not known here, has ended or was revoked; ask an administrator for another."
-
-log = logging.getLogger("plantroom.security")
 
 
 class TokenRefusedError(HubError):
@@ -84,7 +82,7 @@ async def visitor(database: Database, secret: str, address: str, now: datetime) 
             return _visitor(found, reach.cut(held))
         if found is not None:
             await _note_refusal(tx, found, why, address, now)
-    log.warning("API token %s from %s refused: %s", secret[:PREFIX_CHARACTERS], address, why)
+    refusals.note("an API token", secret[:PREFIX_CHARACTERS], why=why, address=address)
     raise TokenRefusedError(REFUSAL)
 
 

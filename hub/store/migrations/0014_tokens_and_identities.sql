@@ -76,3 +76,7 @@ GRANT UPDATE (seen_at) ON users TO plantroom_door;
 
 -- What the operator of the installation does to an organisation is recorded in it like everything else.
 CREATE POLICY owner ON audit_entries FOR INSERT TO CURRENT_USER WITH CHECK (true);
+
+-- A role that has not begun yet is taken back without a trace but the record's; one that has begun ends.
+GRANT DELETE ON grants TO plantroom_app;
+CREATE POLICY not_begun ON grants AS RESTRICTIVE FOR DELETE TO plantroom_app USING (since > now() AND scope <> 'group');
