@@ -35,6 +35,7 @@ class Role(StrEnum):
     INGEST = "plantroom_ingest"
     DOOR = "plantroom_door"
     SEALER = "plantroom_sealer"
+    POST = "plantroom_post"  # migration 0011
 
 
 @dataclass(frozen=True, slots=True)

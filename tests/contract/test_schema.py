@@ -44,7 +44,7 @@ def test_no_role_of_the_programs_can_bypass_policies(schema: Dsns) -> None:
         rows = connection.execute(
             "SELECT rolname, rolsuper OR rolbypassrls OR rolcreaterole FROM pg_roles WHERE rolname LIKE 'plantroom\\_%'"
         ).fetchall()
-    assert len(rows) == 6
+    assert len(rows) == 7
     assert not [name for name, mighty in rows if mighty]
 
 

@@ -54,6 +54,8 @@ ODDS = (
                                          not_before, not_after, issued_at)
        SELECT organisation_id, id, 'a1', repeat('0', 64), repeat('1', 64), 'x', now(), now() + interval '90 days', now()
        FROM gateways LIMIT 1""",
+    """INSERT INTO mails (organisation_id, address, language, subject, body, created_at, due_at)
+       SELECT id, 'a@b.example', 'en', 's', 'b', now(), now() FROM organisations LIMIT 1""",
 )
 
 
