@@ -9,8 +9,9 @@ from typing import Any
 
 from fastapi import Response
 
+from rules.model.sheet import cell_text
+
 BOM = "\ufeff"  # without it a spreadsheet takes Chinese for Latin-1
-FORMULA_STARTS = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"  # the full-width ones too: spreadsheets take them for their twins
 
 
 def table(name: str, rows: Sequence[Mapping[str, Any]]) -> Response:
@@ -32,6 +33,4 @@ def cell(value: object) -> str:
         return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, Decimal):
         return f"{value:f}"
-    text = str(value)
-    starts_formula = text[:1] in FORMULA_STARTS and not isinstance(value, int | float)
-    return f"'{text}" if text and starts_formula else text
+    return str(value) if isinstance(value, int | float) else cell_text(str(value))

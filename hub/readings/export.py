@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, fields
 
 from hub.readings.rows import Exported
+from rules.model.sheet import cell_text
 
 COLUMNS = [field.name for field in fields(Exported)]
 
@@ -18,7 +19,8 @@ def csv_text(lines: Iterable[Exported]) -> str:
     writer.writeheader()
     for line in lines:
         row = _row(line)
-        writer.writerow({**row, "value": "" if line.value is None else repr(line.value)})
+        value = "" if line.value is None else repr(line.value)
+        writer.writerow({**row, "value": value, "unit": cell_text(line.unit)})  # the gateway said it
     return text.getvalue()
 
 

@@ -43,7 +43,7 @@ def test_hours_that_are_not_known_have_no_bar() -> None:
 
 
 @pytest.mark.parametrize(("value", "written"), [
-    ("=cmd()", "'=cmd()"), ("+86 21", "'+86 21"), ("\n=1", "'\n=1"), ("\uff1d1+1", "'\uff1d1+1"),
+    ("=cmd()", "'=cmd()"), ("+86 21", "'+86 21"), ("\n=1", "'\n'=1"), ("\uff1d1+1", "'\uff1d1+1"),
     (-3.5, "-3.5"), (Decimal("-1.50"), "-1.50"), (None, ""),
     (datetime(2026, 1, 1, 8, tzinfo=UTC), "2026-01-01T08:00:00.000Z"),
 ])  # fmt: skip
