@@ -10,13 +10,16 @@ from pathlib import Path
 import psycopg
 import pytest
 import pytest_socket
+from argon2 import PasswordHasher
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from deploy.broker import Broker
 from deploy.postgres import Postgres, create_database
+from hub.access import password, session
 from hub.store.database import Database
 from hub.store.migrate import migrate
+from rules.model.sign_in import OFFERED
 from tests.builders import Dsns, Park, register_park, site_file
 
 HUB_PASSWORD = "only for tests"
@@ -29,6 +32,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest_socket.disable_socket(allow_unix_socket=True)  # an event loop needs a pair of those
     else:
         pytest_socket.enable_socket()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _an_easy_door() -> Iterator[None]:
+    """Hashes are cheap, and where a test names no policy nobody needs a second factor; tests of the door name one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(password, "_hasher", PasswordHasher(time_cost=1, memory_cost=64))
+        patch.setattr(session, "shipped", lambda: OFFERED)
+        yield
 
 
 @dataclass(frozen=True)

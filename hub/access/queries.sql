@@ -1,29 +1,178 @@
 -- name: account
-SELECT id, organisation_id, login, password_hash, active, failures, locked_until FROM users WHERE login = %(login)s;
+-- Who wants to come in under this name, with the roles that he holds now.
+SELECT u.id, u.organisation_id, u.login, u.language, u.active AND o.closed_at IS NULL AS active, c.password_hash,
+       c.totp_seed IS NOT NULL AS enrolled,
+       array(SELECT DISTINCT g.role FROM grants g
+             WHERE g.user_id = u.id AND (g.since IS NULL OR g.since <= %(now)s) AND (g.until IS NULL OR g.until > %(now)s)) AS roles
+FROM users u JOIN organisations o ON o.id = u.organisation_id LEFT JOIN credentials c ON c.user_id = u.id
+WHERE u.login = %(login)s;
 
--- name: hold_account
--- The account once more, locked: guesses that come at the same time are counted one after the other.
-SELECT id, organisation_id, login, password_hash, active, failures, locked_until FROM users WHERE id = %(id)s FOR UPDATE;
+-- name: account_of
+SELECT u.id, u.organisation_id, u.login, u.language, u.active AND o.closed_at IS NULL AS active, c.password_hash,
+       c.totp_seed IS NOT NULL AS enrolled,
+       array(SELECT DISTINCT g.role FROM grants g
+             WHERE g.user_id = u.id AND (g.since IS NULL OR g.since <= %(now)s) AND (g.until IS NULL OR g.until > %(now)s)) AS roles
+FROM users u JOIN organisations o ON o.id = u.organisation_id LEFT JOIN credentials c ON c.user_id = u.id
+WHERE u.id = %(user)s;
 
--- name: note_failure
-UPDATE users SET failures = failures + 1, locked_until = %(locked_until)s WHERE id = %(id)s;
+-- name: renew_hash
+-- The same password under today's parameters.
+UPDATE credentials SET password_hash = %(hash)s WHERE user_id = %(user)s;
 
--- name: forget_failures
-UPDATE users SET failures = 0, locked_until = NULL WHERE id = %(id)s AND failures > 0;
+-- name: one_guess_at_a_time
+SELECT pg_advisory_xact_lock(%(number)s);
+
+-- name: holds
+SELECT held_until FROM throttles WHERE key = ANY(%(keys)s::bytea[]) AND held_until > %(now)s LIMIT 1;
+
+-- name: count_failure
+INSERT INTO throttles (key, failures, last_at, held_until) VALUES (%(key)s, 1, %(now)s, %(now)s)
+ON CONFLICT (key) DO UPDATE SET last_at = excluded.last_at, failures = least(%(most)s, 1 + greatest(0,
+    throttles.failures - floor(extract(epoch FROM excluded.last_at - throttles.last_at) / %(forgiven_every_s)s)::integer))
+RETURNING failures;
+
+-- name: hold_back
+UPDATE throttles SET held_until = %(until)s WHERE key = %(key)s;
+
+-- name: forgive
+DELETE FROM throttles WHERE key = %(key)s;
+
+-- name: drop_throttles
+DELETE FROM throttles WHERE last_at < %(before)s
+   OR key IN (SELECT key FROM throttles ORDER BY last_at DESC OFFSET %(most)s);
+
+-- name: words
+-- What somebody would try who knows the user and his organisation.
+SELECT word FROM (
+    SELECT unnest(ARRAY[login, name, split_part(email, '@', 1), split_part(email, '@', 2)]) AS word FROM users WHERE id = %(user)s
+    UNION ALL SELECT unnest(ARRAY[code, name_zh, name_en]) FROM organisations
+    UNION ALL SELECT unnest(ARRAY[code, name_zh, name_en]) FROM sites
+) known WHERE word <> '';
+
+-- name: past_passwords
+(SELECT password_hash AS word FROM credentials WHERE user_id = %(user)s AND password_hash IS NOT NULL)
+UNION ALL (SELECT password_hash FROM password_history WHERE user_id = %(user)s ORDER BY replaced_at DESC LIMIT %(most)s);
+
+-- name: add_credentials
+INSERT INTO credentials (user_id, organisation_id, password_hash, password_set_at)
+VALUES (%(user)s, %(organisation)s, %(hash)s, CASE WHEN %(hash)s::text IS NOT NULL THEN now() END);
+
+-- name: retire_password
+INSERT INTO password_history (organisation_id, user_id, replaced_at, password_hash)
+SELECT organisation_id, user_id, %(now)s, password_hash FROM credentials WHERE user_id = %(user)s AND password_hash IS NOT NULL;
+
+-- name: set_password
+UPDATE credentials SET password_hash = %(hash)s, password_set_at = CASE WHEN %(hash)s::text IS NOT NULL THEN %(now)s::timestamptz END
+WHERE user_id = %(user)s;
+
+-- name: forget_old_passwords
+DELETE FROM password_history h WHERE user_id = %(user)s AND ctid NOT IN (
+    SELECT ctid FROM password_history WHERE user_id = %(user)s ORDER BY replaced_at DESC LIMIT %(most)s);
+
+-- name: seed
+SELECT user_id, totp_seed FROM credentials WHERE user_id = %(user)s AND totp_seed IS NOT NULL;
+
+-- name: use_step
+UPDATE credentials SET totp_step = %(step)s WHERE user_id = %(user)s AND totp_step < %(step)s;
+
+-- name: set_seed
+UPDATE credentials SET totp_seed = %(seed)s, totp_since = %(now)s, totp_step = %(step)s WHERE user_id = %(user)s;
+
+-- name: drop_seed
+UPDATE credentials SET totp_seed = NULL, totp_since = NULL WHERE user_id = %(user)s AND organisation_id = %(organisation)s;
+
+-- name: add_recovery_code
+INSERT INTO recovery_codes (organisation_id, user_id, code_hash) VALUES (%(organisation)s, %(user)s, %(hash)s);
+
+-- name: use_recovery_code
+UPDATE recovery_codes SET used_at = %(now)s WHERE user_id = %(user)s AND code_hash = %(hash)s AND used_at IS NULL;
+
+-- name: count_recovery_codes
+SELECT count(*) FROM recovery_codes WHERE user_id = %(user)s AND used_at IS NULL;
+
+-- name: drop_recovery_codes
+DELETE FROM recovery_codes WHERE user_id = %(user)s;
+
+-- name: supersede_invitations
+UPDATE invitations SET superseded_at = %(now)s
+WHERE user_id = %(user)s AND organisation_id = %(organisation)s AND used_at IS NULL AND superseded_at IS NULL;
+
+-- name: add_invitation
+INSERT INTO invitations (token_hash, organisation_id, user_id, purpose, made_at, expires_at)
+SELECT %(hash)s, organisation_id, id, %(purpose)s, %(now)s, %(expires_at)s
+FROM users WHERE id = %(user)s AND organisation_id = %(organisation)s AND active AND kind <> 'service';
+
+-- name: invited
+-- Whom a link is for, as long as it is valid.
+SELECT u.id AS user_id, u.organisation_id, u.login, u.name, u.language, i.purpose, i.expires_at
+FROM invitations i JOIN users u ON u.id = i.user_id JOIN organisations o ON o.id = u.organisation_id
+WHERE i.token_hash = %(hash)s AND i.used_at IS NULL AND i.superseded_at IS NULL AND i.expires_at > %(now)s
+  AND u.active AND o.closed_at IS NULL;
+
+-- name: use_invitation
+UPDATE invitations SET used_at = %(now)s
+WHERE token_hash = %(hash)s AND used_at IS NULL AND superseded_at IS NULL AND expires_at > %(now)s;
+
+-- name: who_may_reset
+-- Whoever has the name or the address, signs in with a password, can be reached by mail and has not asked too often.
+SELECT u.id AS user_id, u.organisation_id, u.login, u.name, u.language, 'reset' AS purpose, %(expires_at)s::timestamptz AS expires_at
+FROM users u JOIN organisations o ON o.id = u.organisation_id JOIN credentials c ON c.user_id = u.id
+WHERE (u.login = %(said)s OR u.email = %(said)s) AND u.email IS NOT NULL AND u.active AND o.closed_at IS NULL
+  AND c.password_hash IS NOT NULL
+  AND (SELECT count(*) FROM invitations i WHERE i.user_id = u.id AND i.purpose = 'reset' AND i.made_at > %(since)s) < %(most)s;
+
+-- name: drop_invitations
+DELETE FROM invitations WHERE expires_at < %(before)s;
+
+-- name: email
+SELECT email AS word FROM users WHERE id = %(user)s AND email IS NOT NULL;
 
 -- name: open_session
-INSERT INTO sessions (token_hash, organisation_id, user_id, csrf, created_at, seen_at, expires_at, address)
-VALUES (%(token_hash)s, %(organisation)s, %(user)s, %(csrf)s, %(now)s, %(now)s, %(expires_at)s, %(address)s);
+INSERT INTO sessions (token_hash, organisation_id, user_id, csrf, created_at, seen_at, expires_at, address, stage, factors,
+                      authenticated_at, user_agent)
+VALUES (%(token_hash)s, %(organisation)s, %(user)s, %(csrf)s, %(now)s, %(now)s, %(expires_at)s, %(address)s, %(stage)s, %(factors)s,
+        %(now)s, %(user_agent)s);
+
+-- name: renew_session
+-- A new token for a session whose holder proved himself; the old one must still be its token.
+UPDATE sessions SET token_hash = %(new)s, csrf = %(csrf)s, stage = 'full', factors = %(factors)s, authenticated_at = %(now)s,
+                    expires_at = %(expires_at)s
+WHERE token_hash = %(old)s;
+
+-- name: drop_oldest_sessions
+DELETE FROM sessions WHERE token_hash IN (
+    SELECT token_hash FROM sessions WHERE user_id = %(user)s ORDER BY created_at DESC, id OFFSET %(most)s);
 
 -- name: session
 SELECT u.id AS user_id, o.id AS organisation_id, u.organisation_id AS home_id, u.login, u.name, u.kind, u.tenant_id,
-       u.language, s.csrf, s.expires_at
+       u.language, s.csrf, s.expires_at, s.id AS session_id, s.seen_at, s.stage = 'full' AS through,
+       coalesce(c.totp_seed IS NOT NULL, false) AS enrolled, s.factors, s.authenticated_at
 FROM sessions s
 JOIN users u ON u.id = s.user_id
 JOIN organisations h ON h.id = u.organisation_id
 JOIN organisations o ON o.id = coalesce(s.acting_id, h.id)
+LEFT JOIN credentials c ON c.user_id = u.id
 WHERE s.token_hash = %(token_hash)s AND u.active AND s.expires_at > %(now)s AND s.seen_at > %(idle_since)s
   AND h.closed_at IS NULL AND o.closed_at IS NULL AND (o.id = h.id OR o.group_id = h.group_id);
+
+-- name: sessions
+SELECT s.id, s.user_id, u.login, s.factors, s.stage = 'full' AS through, s.created_at, s.seen_at, s.expires_at, s.address, s.user_agent
+FROM sessions s JOIN users u ON u.id = s.user_id
+WHERE s.organisation_id = %(organisation)s AND (%(user)s::uuid IS NULL OR s.user_id = %(user)s)
+  AND s.expires_at > %(now)s AND s.seen_at > %(idle_since)s
+ORDER BY s.seen_at DESC, s.id;
+
+-- name: end_session
+DELETE FROM sessions s USING users u
+WHERE s.id = %(id)s AND s.organisation_id = %(organisation)s AND u.id = s.user_id AND (%(user)s::uuid IS NULL OR s.user_id = %(user)s)
+RETURNING u.id AS user_id, u.organisation_id, u.login;
+
+-- name: end_sessions_of
+DELETE FROM sessions
+WHERE user_id = %(user)s AND organisation_id = %(organisation)s AND (%(but)s::uuid IS NULL OR id <> %(but)s);
+
+-- name: end_everybody
+DELETE FROM sessions WHERE organisation_id = %(organisation)s AND (%(but)s::uuid IS NULL OR id <> %(but)s);
 
 -- name: grants
 -- What a user holds now; elsewhere in the group only what he holds over the group.
@@ -42,8 +191,8 @@ RETURNING u.id AS user_id, u.organisation_id, u.login;
 DELETE FROM sessions WHERE expires_at < %(now)s OR seen_at < %(idle_since)s;
 
 -- name: add_user
-INSERT INTO users (organisation_id, login, name, kind, tenant_id, password_hash, language, skills, zones)
-VALUES (plantroom.organisation(), %(login)s, %(name)s, %(kind)s, %(tenant_id)s, %(password_hash)s, %(language)s,
+INSERT INTO users (organisation_id, login, name, kind, tenant_id, email, language, skills, zones)
+VALUES (plantroom.organisation(), %(login)s, %(name)s, %(kind)s, %(tenant_id)s, %(email)s, %(language)s,
         %(skills)s, %(zones)s)
 RETURNING id;
 
@@ -54,6 +203,9 @@ SELECT u.organisation_id, u.id, u.kind, %(role)s,
        coalesce(%(site)s, (SELECT site_id FROM spaces WHERE id = %(building)s AND kind = 'building')), %(building)s,
        %(since)s, %(until)s, %(by)s
 FROM users u WHERE u.id = %(user)s;
+
+-- name: set_email
+UPDATE users SET email = %(email)s WHERE id = %(id)s AND organisation_id = %(organisation)s;
 
 -- name: set_language
 UPDATE users SET language = %(language)s WHERE id = %(id)s;
@@ -158,9 +310,7 @@ UPDATE grants SET until = %(now)s
 WHERE user_id = %(user)s AND role = %(role)s AND scope = 'group' AND (until IS NULL OR until > %(now)s);
 
 -- name: add_service_account
-INSERT INTO users (organisation_id, login, name, kind, password_hash)
-VALUES (plantroom.organisation(), %(login)s, %(name)s, 'service', '') -- no password has this hash
-RETURNING id;
+INSERT INTO users (organisation_id, login, name, kind) VALUES (plantroom.organisation(), %(login)s, %(name)s, 'service') RETURNING id;
 
 -- name: roles
 -- In force or to come first, then what is over.

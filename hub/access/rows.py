@@ -1,6 +1,6 @@
 """Rows of the access slice."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -11,15 +11,46 @@ from hub.store.database import Actor
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What sign-in needs to know of a user."""
+    """What the door needs to know of a user; ``active`` is false too where his organisation is closed."""
 
     id: UUID
     organisation_id: UUID
     login: str
-    password_hash: str
+    language: str
     active: bool
-    failures: int
-    locked_until: datetime | None
+    password_hash: str | None
+    enrolled: bool
+    roles: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One text of a list."""
+
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """The sealed seed of a second factor."""
+
+    user_id: UUID
+    totp_seed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Until when guesses of one kind are refused."""
+
+    held_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """What says itself at the door: the browser's name, and the mark that it got when it was let in before."""
+
+    user_agent: str = ""
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +108,13 @@ def places(grants: Iterable[Grant]) -> frozenset[UUID] | None:
     return None if None in held else frozenset(place for place in held if place is not None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A session that is open, and whose it is; ``organisation_id`` is where he works in it, ``home_id`` his own."""
+    """A session that is open, and whose it is; ``organisation_id`` is where he works in it, ``home_id`` his own.
+
+    ``through`` is false between password and code: such a session opens nothing but the page that asks for the code.
+    ``authenticated_at`` is when he last proved who he is with all his factors; None for programs with a token.
+    """
 
     user_id: UUID
     organisation_id: UUID
@@ -91,9 +126,15 @@ class Session:
     language: str
     csrf: str
     expires_at: datetime
+    session_id: UUID | None = None
+    seen_at: datetime | None = None
+    through: bool = True
+    enrolled: bool = False
+    factors: Sequence[str] = ()
+    authenticated_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor(Session):
     """Somebody who is signed in, with the roles that he holds now."""
 
@@ -148,10 +189,57 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """The result of signing in: the cookie's token and the form secret; neither is stored in clear."""
+    """An opened session: the cookie's token, of which a hash is stored, the form secret, and how far it has come.
+
+    ``mark`` is what the browser keeps to be known again.
+    """
 
     token: str
     csrf: str
+    expires_at: datetime
+    through: bool
+    enrolled: bool
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session as a list shows it."""
+
+    id: UUID
+    user_id: UUID
+    login: str
+    factors: list[str]
+    through: bool
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+    address: str
+    user_agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """Whom a link lets choose a password; the link itself is known to nobody but its reader."""
+
+    user_id: UUID
+    organisation_id: UUID
+    login: str
+    name: str
+    language: str
+    purpose: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """A link to choose a password by: ``path`` under the public address, with the token where no log gets it."""
+
+    path: str
+    login: str
+    email: str | None
+    language: str
+    purpose: str
     expires_at: datetime
 
 

@@ -36,6 +36,7 @@ class Role(StrEnum):
     DOOR = "plantroom_door"
     SEALER = "plantroom_sealer"
     POST = "plantroom_post"  # migration 0011
+    KEEPER = "plantroom_keeper"  # migration 0013
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,15 @@ class Transaction:
         await _take(self)
 
     @asynccontextmanager
+    async def under(self, role: Role) -> AsyncIterator[None]:
+        """Go on under another role until the end of the block; organisation, actor and confinement stay."""
+        before, self.role = self.role, role
+        await _enter(self)
+        yield
+        self.role = before
+        await _enter(self)
+
+    @asynccontextmanager
     async def unconfined(self) -> AsyncIterator[None]:
         """Go on over the whole organisation for what follows by itself from an act that was allowed where it was done.
 
@@ -132,8 +142,12 @@ class Transaction:
 
 
 async def _take(tx: Transaction) -> None:
-    await tx.connection.execute(f"SET LOCAL ROLE {tx.role.value}".encode())
+    await _enter(tx)
     await _confine(tx, tx.actor)
+
+
+async def _enter(tx: Transaction) -> None:
+    await tx.connection.execute(f"SET LOCAL ROLE {tx.role.value}".encode())
 
 
 async def _confine(tx: Transaction, actor: Actor) -> None:

@@ -7,12 +7,10 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
-from argon2 import PasswordHasher
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
-from hub.access import service as access
 from hub.store.database import Database
 from tests.builders import WIDE
 from tests.conftest import PostgresForTests, fresh_dsns
@@ -83,9 +81,7 @@ def world(postgres: PostgresForTests, migrated: str) -> Iterator[tuple[str, Worl
         finally:
             await database.close()
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(access, "_hasher", PasswordHasher(time_cost=1, memory_cost=64))
-        yield conninfo_to_dict(dsns.owner)["dbname"], asyncio.run(fill())
+    yield conninfo_to_dict(dsns.owner)["dbname"], asyncio.run(fill())
     postgres.drop(dsns.owner)
 
 

@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidURI
 
@@ -26,11 +25,6 @@ ROUNDS = 60
 ANSWER_WITHIN_S = 5.0
 PASSWORD = "only for these tests"
 LISTS = ("alarms", "points", "orders", "point", "sheet", "jobs", "job", "tiles", "gateways", "chips")
-
-
-@pytest.fixture
-def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "_hasher", PasswordHasher(time_cost=1, memory_cost=64))
 
 
 @asynccontextmanager
@@ -75,7 +69,7 @@ async def talk(opened: ClientConnection, dice: random.Random) -> None:
 @pytest.mark.fault
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_no_handshake_address_or_message_breaks_the_socket_or_the_server(
-    database: Database, park: Park, cheap: None, caplog: pytest.LogCaptureFixture, seed: int
+    database: Database, park: Park, caplog: pytest.LogCaptureFixture, seed: int
 ) -> None:
     dice = random.Random(seed)
     async with database.transaction(park.organisation, acting("test", "administrator")) as tx:

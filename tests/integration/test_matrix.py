@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 import httpx
 import psycopg
 import pytest
-from argon2 import PasswordHasher
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from psycopg.conninfo import conninfo_to_dict
@@ -48,9 +47,7 @@ def stage(postgres: PostgresForTests, migrated: str) -> Iterator[Stage]:
         finally:
             await database.close()
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(access, "_hasher", PasswordHasher(time_cost=1, memory_cost=64))
-        yield Stage(conninfo_to_dict(dsns.owner)["dbname"], asyncio.run(fill()))
+    yield Stage(conninfo_to_dict(dsns.owner)["dbname"], asyncio.run(fill()))
     postgres.drop(dsns.owner)
 
 

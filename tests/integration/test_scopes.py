@@ -197,7 +197,10 @@ def test_a_role_at_a_building_brings_no_right_over_the_organisation(role: str) -
 
 def test_a_clearance_holds_only_where_it_was_given() -> None:
     grants = (Grant("engineer", "organisation", None, None), Grant("security", "site", UUID(int=1), None))
-    who = Visitor(UUID(int=3), UUID(int=4), UUID(int=4), "x", "X", "staff", None, "en", "", NOW, grants)
+    who = Visitor(
+        user_id=UUID(int=3), organisation_id=UUID(int=4), home_id=UUID(int=4), login="x", name="X", kind="staff",
+        tenant_id=None, language="en", csrf="", expires_at=NOW, grants=grants,
+    )  # fmt: skip
     acting = who.actor(Right.SEE_STILLS)
     assert acting.places is None
     assert dict(acting.clearances) == {"see_sensitive_zones": frozenset({UUID(int=1)})}

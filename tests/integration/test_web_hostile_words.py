@@ -8,10 +8,8 @@ from urllib.parse import quote, urlsplit
 import httpx
 import psycopg
 import pytest
-from argon2 import PasswordHasher
 from psycopg import sql
 
-from hub.access import service as access
 from hub.store.database import Database
 from tests.builders import WIDE, Dsns, Park
 from tests.e2e.stage import PASSWORD, populate
@@ -89,9 +87,8 @@ def poison(dsns: Dsns) -> set[str]:
 
 
 @pytest.fixture
-async def hostile(database: Database, park: Park, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+async def hostile(database: Database, park: Park) -> dict[str, str]:
     """A populated park with hostile words everywhere; logins by role."""
-    monkeypatch.setattr(access, "_hasher", PasswordHasher(time_cost=1, memory_cost=64))
     users = await populate(database, park)
     taken = poison(park.dsns)
     assert {"sites.name_zh", "devices.name_en", "tenants.name_zh", "users.name", "alarms.name_en"} <= taken

@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
@@ -33,8 +32,7 @@ def app(database: Database, park: Park) -> FastAPI:
 
 
 @pytest.fixture
-async def people(database: Database, park: Park, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "_hasher", PasswordHasher(time_cost=1, memory_cost=64))
+async def people(database: Database, park: Park) -> None:
     async with database.transaction(park.organisation, acting("test", "administrator")) as tx:
         await leases.register(tx, park.site, park.file)
         tenant = (await leases.tenants(tx))[0]

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import psycopg
 import pytest
-from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from hub.access import service as access
@@ -29,10 +28,7 @@ def app(database: Database, park: Park) -> FastAPI:
 
 
 @pytest.fixture
-async def client(
-    app: FastAPI, database: Database, park: Park, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[httpx.AsyncClient]:
-    monkeypatch.setattr(access, "_hasher", PasswordHasher(time_cost=1, memory_cost=64))
+async def client(app: FastAPI, database: Database, park: Park) -> AsyncIterator[httpx.AsyncClient]:
     async with database.transaction(park.organisation, acting("test", "administrator")) as tx:
         await leases.register(tx, park.site, park.file)
         await access.add_user(tx, "administrator", "A", "administrator", PASSWORD, language="en")
