@@ -138,11 +138,14 @@ def _note(said: str) -> logging.LogRecord:
     return logging.LogRecord(__name__, logging.WARNING, __file__, 0, said, None, None)
 
 
-def set_up(program: str, form: Form, *, debug: bool, context: Context, stream: TextIO = sys.stderr) -> None:
-    """Let everything that is logged from here on go out in one form; ``context`` says what is being answered."""
-    outlet = Outlet(stream)
+def set_up(program: str, form: Form, *, debug: bool, context: Context, stream: TextIO | None = None) -> None:
+    """Let everything that is logged from here on go out in one form; ``context`` says what is being answered.
+
+    Where somebody listens already (a test), nothing changes.
+    """
+    outlet = Outlet(stream or sys.stderr)
     outlet.setFormatter((JsonLine if form == "json" else TextLine)(program, context))
-    logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, handlers=[outlet], force=True)
+    logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, handlers=[outlet])
     logging.captureWarnings(capture=True)
     for noisy in NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)

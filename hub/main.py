@@ -11,6 +11,7 @@ from hub.alarms.definitions import load
 from hub.alarms.judgement import judge
 from hub.alarms.rows import Change
 from hub.assets.authority import read as read_authority
+from hub.audit.anchor import AnchorFile
 from hub.ingest.commit import Judge
 from hub.ingest.link import Broker
 from hub.ingest.service import Ingest
@@ -28,7 +29,7 @@ class HubSettings:
     """Where the hub runs; ``rules_files`` replace shipped alarm rules by code.
 
     ``broker_ca``, ``_certificate`` and ``_key`` are the files for TLS; ``authority`` is the folder of the certificate
-    authority, where this hub may renew the certificates of gateways.
+    authority, where this hub may renew the certificates of gateways; ``anchors`` is where the record's end goes daily.
     """
 
     dsn: str = field(repr=False)  # the login plantroom_hub
@@ -41,6 +42,7 @@ class HubSettings:
     broker_certificate: Path | None = None
     broker_key: Path | None = None
     authority: Path | None = None
+    anchors: AnchorFile | None = None
 
     @property
     def broker(self) -> Broker:
@@ -69,7 +71,7 @@ async def run(settings: HubSettings) -> None:
     await database.open()
     try:
         ingest = Ingest(database, settings.broker, judge_by(book), clock, authority=authority)
-        holder = Holder(settings.dsn, Work(database, book, ingest.heard_since).jobs(), clock)
+        holder = Holder(settings.dsn, Work(database, book, ingest.heard_since, settings.anchors).jobs(), clock)
         async with asyncio.TaskGroup() as group:
             group.create_task(ingest.run())
             group.create_task(holder.run())

@@ -14,15 +14,20 @@ from rules.model.sheet import cell_text
 BOM = "\ufeff"  # without it a spreadsheet takes Chinese for Latin-1
 
 
-def table(name: str, rows: Sequence[Mapping[str, Any]]) -> Response:
-    """Give rows as a CSV file to keep; the keys of the first are the heads."""
-    text = io.StringIO()
+def text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Give rows as CSV; the keys of the first are the heads."""
+    written = io.StringIO()
     if rows:
-        writer = csv.writer(text)
+        writer = csv.writer(written)
         writer.writerow(rows[0].keys())
         writer.writerows([[cell(value) for value in row.values()] for row in rows])
+    return written.getvalue()
+
+
+def table(name: str, rows: Sequence[Mapping[str, Any]]) -> Response:
+    """Give rows as a CSV file to keep; the keys of the first are the heads."""
     headers = {"Content-Disposition": f'attachment; filename="{name}-{datetime.now(UTC):%Y%m%d-%H%M}.csv"'}
-    return Response((BOM + text.getvalue()).encode(), media_type="text/csv; charset=utf-8", headers=headers)
+    return Response((BOM + text(rows)).encode(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
 def cell(value: object) -> str:

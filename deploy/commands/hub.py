@@ -5,6 +5,7 @@ import asyncio
 import typer
 
 from deploy import foreground
+from deploy.anchors import anchor_file
 from deploy.commands.options import Data, Rules, SitePath, read_site
 from deploy.embedded import broker as opened_broker
 from deploy.embedded import database as opened_database
@@ -31,6 +32,7 @@ def run(rules: Rules = None, data: Data = None) -> None:
                     broker_username=broker.username,
                     broker_password=broker.password,
                     rules_files=tuple(rules or ()),
+                    anchors=anchor_file(settings),
                 )
             )
         )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,20 @@ class Entry:
     details: dict[str, Any]
     reason: str
     sealed_number: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What to search for; empty means any.  ``until`` is the moment after; ``text`` stands in details or reason."""
+
+    actor: str = ""
+    entity: str = ""
+    entity_id: str = ""
+    action: str = ""
+    request: str = ""
+    text: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +74,27 @@ class Seal:
 
     sealed_number: int
     hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How many acts are in the chain, how many wait, and the hash of the one that was asked for."""
+
+    sealed: int
+    waiting: int
+    anchored_hash: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The first and last place in the chain of what was done in some time."""
+
+    first: int | None
+    last: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Concerned:
+    """An organisation of which a part of the chain tells."""
+
+    organisation_id: UUID

@@ -1,5 +1,7 @@
 """The jobs of the hub, each in transactions of its own."""
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,7 +9,8 @@ from datetime import datetime, timedelta
 from hub.access import service as access
 from hub.alarms.judgement import tick
 from hub.alarms.withdrawal import withdraw
-from hub.audit import service as audit
+from hub.audit import chain
+from hub.audit.anchor import AnchorFile
 from hub.jobs import rollups
 from hub.jobs.rows import Missed, Organisation
 from hub.store.database import Actor, Database, Role, Transaction
@@ -20,6 +23,8 @@ SQL = queries(__package__)
 ACTOR = Actor("plantroom/jobs")
 QUARANTINE_ROWS_MAX = 100_000
 GATEWAY_SILENCE = timedelta(minutes=2)
+
+log = logging.getLogger("plantroom.security")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Work:
     database: Database
     book: RuleBook
     heard_since: Callable[[datetime], datetime]
+    anchors: AnchorFile | None = None
 
     def jobs(self) -> tuple[Job, ...]:
         """Give all jobs."""
@@ -45,6 +51,7 @@ class Work:
             Job("alarms that mature", 1, self.mature),
             Job("repairs to verify", 1, self.verify),
             Job("the audit chain", 2, self.seal),
+            Job("the audit anchor", 600, self.anchor),
             Job("rollups of past hours", 5, self.roll_up_past),
             Job("rollups of the running hour", 60, self.roll_up),
             Job("silent gateways", 30, self.miss_gateways),
@@ -67,10 +74,19 @@ class Work:
 
     async def seal(self, _now: datetime) -> None:
         """Take new acts into the audit chain."""
-        sealed = audit.SEAL_BATCH
-        while sealed == audit.SEAL_BATCH:
-            async with self.database.transaction(None, ACTOR, Role.SEALER) as tx:
-                sealed = await audit.seal(tx)
+        await chain.seal_all(self.database)
+
+    async def anchor(self, now: datetime) -> None:
+        """Write the end of the chain into the file of anchors, once a day (UTC), and hold the last one against it."""
+        if self.anchors is None:
+            return
+        last = await asyncio.to_thread(self.anchors.last)
+        async with self.database.transaction(None, ACTOR, Role.SEALER) as tx:
+            state = await chain.state(tx, last)
+        if not state.holds:
+            log.error("the audit record is not what its last anchor saw; run: plantroom audit verify")
+        if last is None or last.date < now.date():
+            await chain.anchor(self.database, self.anchors, now)
 
     async def roll_up_past(self, now: datetime) -> None:
         """Make the rollups of hours that are over."""

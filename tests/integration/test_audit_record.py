@@ -62,7 +62,8 @@ async def test_who_writes_an_act_chooses_neither_its_time_nor_its_place(
 ) -> None:
     columns = f"organisation_id, actor, action, entity, entity_id, {column}"
     overriding = "OVERRIDING SYSTEM VALUE" if column == "id" else ""
-    written = f"INSERT INTO audit_entries ({columns}) {overriding} VALUES ('{park.organisation}', 'x', 'x', 'x', 'x', {value})"
+    values = f"'{park.organisation}', 'x', 'x', 'x', 'x', {value}"
+    written = f"INSERT INTO audit_entries ({columns}) {overriding} VALUES ({values})"
     async with database.transaction(park.organisation, ENGINEER, role) as tx:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             await tx.run(written.encode())

@@ -4,7 +4,7 @@ import io
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -13,6 +13,7 @@ from deploy import logs
 from hub.refusals import LINES_PER_MINUTE, STREAK_S, STREAKS_MAX, Refusals
 
 log = logging.getLogger("plantroom.tests")
+Begin = Callable[..., None]
 
 
 class Clock:
@@ -26,22 +27,34 @@ class Clock:
 
 
 @pytest.fixture
-def out() -> Iterator[io.StringIO]:
-    """What is written while a program logs as text; the test's own logging comes back afterwards."""
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    stream = io.StringIO()
-    yield stream
-    for handler in root.handlers[:]:
-        root.removeHandler(handler)
-    for handler in before[0]:
-        root.addHandler(handler)
-    root.setLevel(before[1])
+def out() -> io.StringIO:
+    """What is written while a program logs."""
+    return io.StringIO()
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    yield
     logging.captureWarnings(capture=False)
+    for name in logs.NOISY:
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
-def begin(out: io.StringIO, form: logs.Form = "text", **context: str) -> None:
-    logs.set_up("web", form, debug=False, context=lambda: context, stream=out)
+@pytest.fixture
+def begin(out: io.StringIO) -> Iterator[Begin]:
+    """Set up logging as a program does that nobody else listens to."""
+    root = logging.getLogger()
+    held: list[logging.Handler] = []
+    level = root.level
+
+    def set_up(form: logs.Form = "text", **context: str) -> None:
+        held.extend(root.handlers)
+        root.handlers.clear()
+        logs.set_up("web", form, debug=False, context=lambda: context, stream=out)
+
+    yield set_up
+    root.handlers[:] = held
+    root.setLevel(level)
 
 
 def fail(error: Exception) -> None:
@@ -51,8 +64,8 @@ def fail(error: Exception) -> None:
         log.exception("it failed")
 
 
-def test_a_line_says_when_in_utc_how_bad_which_program_and_who_asked(out: io.StringIO) -> None:
-    begin(out, request="5f3c", actor="li.wei", organisation="")
+def test_a_line_says_when_in_utc_how_bad_which_program_and_who_asked(begin: Begin, out: io.StringIO) -> None:
+    begin(request="5f3c", actor="li.wei", organisation="")
     log.warning("the door %s is open", 7)
     found = re.fullmatch(
         r"(\S+) WARNING web plantroom\.tests: the door 7 is open \[request=5f3c actor=li\.wei\]\n", out.getvalue()
@@ -64,8 +77,8 @@ def test_a_line_says_when_in_utc_how_bad_which_program_and_who_asked(out: io.Str
     assert found[1].endswith("+00:00")
 
 
-def test_json_lines_say_the_same(out: io.StringIO) -> None:
-    begin(out, "json", request="5f3c")
+def test_json_lines_say_the_same(begin: Begin, out: io.StringIO) -> None:
+    begin("json", request="5f3c")
     fail(ValueError("broken\nin two"))
     (line,) = out.getvalue().splitlines()
     told = json.loads(line)
@@ -79,9 +92,9 @@ def test_json_lines_say_the_same(out: io.StringIO) -> None:
     "break_", ["\n", "\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", "\x1b[2J", "\x00", "\u202e"]
 )
 def test_nothing_that_somebody_sends_begins_a_line_of_its_own(
-    out: io.StringIO, form: logs.Form, what: str, break_: str
+    begin: Begin, out: io.StringIO, form: logs.Form, what: str, break_: str
 ) -> None:
-    begin(out, form, actor=f"x{break_}y")
+    begin(form, actor=f"x{break_}y")
     log.error("no such %s: %s", what, f"a{break_}2026-01-31T16:00:00.000+00:00 INFO web: all is well")
     text = out.getvalue()
     assert text.endswith("\n")
@@ -89,8 +102,8 @@ def test_nothing_that_somebody_sends_begins_a_line_of_its_own(
     assert text[:-1].isprintable()
 
 
-def test_a_traceback_cannot_be_taken_for_records(out: io.StringIO) -> None:
-    begin(out)
+def test_a_traceback_cannot_be_taken_for_records(begin: Begin, out: io.StringIO) -> None:
+    begin()
     fail(ValueError("bad\n2026-01-31T16:00:00.000+00:00 INFO web: all is well\r\x85forged"))
     head, *trace = out.getvalue().splitlines()
     assert head.endswith("it failed")
@@ -98,8 +111,8 @@ def test_a_traceback_cannot_be_taken_for_records(out: io.StringIO) -> None:
     assert all(line.startswith("  | ") for line in trace)
 
 
-def test_chinese_words_stay_readable(out: io.StringIO) -> None:
-    begin(out)
+def test_chinese_words_stay_readable(begin: Begin, out: io.StringIO) -> None:
+    begin()
     log.warning("园区\u3000一号楼")
     assert "园区\u3000一号楼" in out.getvalue()
 
@@ -123,21 +136,21 @@ def test_chinese_words_stay_readable(out: io.StringIO) -> None:
         ("the key_id=7 is used", "the key_id=7 is used"),
     ],
 )
-def test_what_looks_like_a_secret_is_taken_out(out: io.StringIO, said: str, kept: str) -> None:
-    begin(out)
+def test_what_looks_like_a_secret_is_taken_out(begin: Begin, out: io.StringIO, said: str, kept: str) -> None:
+    begin()
     log.warning("%s", said)
     assert "s3cr3t" not in out.getvalue()
     assert logs.escape(kept) in out.getvalue()
 
 
-def test_a_secret_in_a_traceback_is_taken_out(out: io.StringIO) -> None:
-    begin(out)
+def test_a_secret_in_a_traceback_is_taken_out(begin: Begin, out: io.StringIO) -> None:
+    begin()
     fail(OSError("cannot reach postgresql://hub:s3cr3t@db/x"))
     assert "s3cr3t" not in out.getvalue()
 
 
-def test_a_long_message_is_cut_and_a_flood_is_rationed(out: io.StringIO) -> None:
-    begin(out)
+def test_a_long_message_is_cut_and_a_flood_is_rationed(begin: Begin, out: io.StringIO) -> None:
+    begin()
     log.warning("x" * 1_000_000)
     assert len(out.getvalue()) < 10_000
     clock = Clock()
