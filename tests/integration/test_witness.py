@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 from fastapi import FastAPI, Request
 from starlette.types import Message
 
@@ -26,7 +25,6 @@ SECURITY = "plantroom.security"
 
 @pytest.fixture
 async def app(database: Database, park: Park, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
-    monkeypatch.setattr(access, "_hasher", PasswordHasher(time_cost=1, memory_cost=64))
     monkeypatch.setattr(witness.Witness.__init__, "__defaults__", (refusals.Refusals().note,))
     async with database.transaction(park.organisation, ENGINEER) as tx:
         await access.add_user(tx, "clerk", "Clerk", "billing", PASSWORD, language="en")
