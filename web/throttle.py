@@ -22,7 +22,8 @@ from web.words import N_
 
 BUCKETS_MAX = 20_000  # of each kind; the one that was used longest ago is forgotten first
 NAME_CHARACTERS_MAX = 64
-DOORS = ("/sign-in", "/second-factor", "/reset", "/invitation", "/recover")
+DOORS = ("/sign-in", "/second-factor", "/account/password", "/account/factor", "/welcome", "/reset")
+COSTLY = "/reset"  # sends a letter also when it succeeds
 HEALTH = "/api/health"  # asked by whoever watches the process, as often as he likes and under whatever name
 TOO_OFTEN = N_("Too many requests come from your address; wait a moment and try again.")
 TOO_MANY_REQUESTS = 429
@@ -169,7 +170,8 @@ class Throttle:
         elif wait_s:
             await self._refusal(scope, wait_s)(scope, receive, send)
         else:
-            await self.app(scope, receive, self._refunding(who, send) if _is_door(scope) else send)
+            refunded = _is_door(scope) and not scope["path"].startswith(COSTLY)
+            await self.app(scope, receive, self._refunding(who, send) if refunded else send)
 
     def _asked(self, scope: Scope) -> tuple[Buckets, ...]:
         path: str = scope["path"]

@@ -203,13 +203,16 @@ async def test_guesses_at_the_door_are_counted_by_address(make: Make) -> None:
 async def test_a_sign_in_that_succeeds_costs_nothing(make: Make) -> None:
     app = make(rates=SLOW)
 
-    @app.post("/second-factor")
+    @app.post("/sign-in/well")
+    @app.post("/reset/well")
     async def well() -> dict[str, str]:
         return {}
 
     async with visiting(app) as client:
-        assert [(await client.post("/second-factor")).status_code for _ in range(5)] == [200] * 5
-        assert (await client.post("/second-factor")).status_code == 429  # but it is a request like any other
+        assert [(await client.post("/sign-in/well")).status_code for _ in range(5)] == [200] * 5
+        assert (await client.post("/sign-in/well")).status_code == 429  # but it is a request like any other
+    async with visiting(app, address="192.0.2.9") as client:  # while a letter costs, sent or not
+        assert [(await client.post("/reset/well")).status_code for _ in range(3)] == [200, 200, 429]
 
 
 async def test_kinds_of_requests_are_counted_apart_and_health_never(make: Make) -> None:
