@@ -55,5 +55,6 @@ async def acknowledge(tx: Transaction, alarm_id: UUID, now: datetime, comment: s
         entry = {"id": alarm_id, "at": now, "event": "acknowledged", "actor": actor.name, "note": comment}
         await tx.run(SQL["write_journal"], entry)
         await tx.run(SQL["announce"], {"id": alarm_id})
-        await audit.record(tx, "acknowledged", "alarm", alarm_id, {"comment": comment})
+        changed = {"acknowledged_by": ["", actor.name], "comment": ["", comment]}
+        await audit.record(tx, "acknowledged", "alarm", alarm_id, {"changed": changed})
     return await one(tx, alarm_id)

@@ -1,5 +1,6 @@
 """Register what a site file says is there, and look it up."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -14,9 +15,13 @@ from hub.store.sql import queries
 from rules.model.site import Organisation, SiteFile
 
 SQL = queries(__package__)
+Kept = Site | Space | Device
 
 REASONS_MAX = 100
-BILLED_BY = ("multiplier", "commodity", "profile", "gateway_id")  # a change of these shows on bills
+# What the record keeps of a change, with before and after.
+OF_SITE = ("name_zh", "name_en", "timezone")
+OF_SPACE = ("parent_id", "name_zh", "name_en", "level", "area_m2")
+OF_DEVICE = ("gateway_id", "space_id", "parent_id", "name_zh", "name_en", "profile", "role", "commodity", "multiplier")
 
 
 def open_organisation(owner_dsn: str, organisation: Organisation) -> UUID:
@@ -34,7 +39,9 @@ async def register(tx: Transaction, file: SiteFile) -> UUID:
     Raises ConflictError for a device of another site.
     """
     before = {device.code: device for device in await devices(tx)}
+    known = {one.code: one for one in await sites(tx)}
     site: UUID = await tx.value(SQL["put_site"], file.site.model_dump())
+    rooms = {space.id: space for space in await spaces(tx, site)}
     await tx.run_many(SQL["put_space"], _spaces(site, file))
     await tx.run_many(SQL["put_gateway"], [{"site": site, "code": gateway.code} for gateway in file.gateway])
     gateways = {line.code: line.gateway for line in file.line}
@@ -56,11 +63,19 @@ async def register(tx: Transaction, file: SiteFile) -> UUID:
     served = [{"site": site, "device": d.code, "unit": unit} for d in file.device for unit in d.serves]
     await tx.run_many(SQL["put_device_unit"], served)
     await audit.record(tx, "registered", "site", site, {"code": file.site.code, "devices": len(rows)})
-    for device in await devices(tx, site):
-        changed = audit.differences(before.get(device.code, device), device, *BILLED_BY)
-        if changed:
-            await audit.record(tx, "changed", "device", device.id, changed)
+    await _record_changes(tx, "site", known.values(), await sites(tx), OF_SITE)
+    await _record_changes(tx, "space", rooms.values(), await spaces(tx, site), OF_SPACE)
+    await _record_changes(tx, "device", before.values(), await devices(tx, site), OF_DEVICE)
     return site
+
+
+async def _record_changes(
+    tx: Transaction, entity: str, before: Iterable[Kept], after: Iterable[Kept], names: Sequence[str]
+) -> None:
+    held = {one.id: one for one in before}
+    for one in after:
+        if changed := audit.differences(held.get(one.id, one), one, *names):
+            await audit.record(tx, "changed", entity, one.id, changed)
 
 
 def _spaces(site: UUID, file: SiteFile) -> list[dict[str, object]]:

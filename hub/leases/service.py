@@ -12,6 +12,7 @@ from rules.model.site import Lease as LeaseEntry
 from rules.model.site import SiteFile
 
 SQL = queries(__package__)
+OF_TENANT = ("name_zh", "name_en", "tax_number", "address")
 CORRECTABLE = ("end_on", "rent_per_m2_month", "rent_tax", "electricity_tariff", "water_tariff", "due_days")
 
 
@@ -21,7 +22,11 @@ async def register(tx: Transaction, site_id: UUID, file: SiteFile) -> int:
     What is there already is brought up to date, bills already made stay as they are.  Raises ConflictError when
     the file gives a known lease other units, another tenant or another start: that is another lease.
     """
+    known = {one.code: one for one in await tenants(tx)}
     await tx.run_many(SQL["put_tenant"], [tenant.model_dump() for tenant in file.tenant])
+    for tenant in await tenants(tx):
+        if different := audit.differences(known.get(tenant.code, tenant), tenant, *OF_TENANT):
+            await audit.record(tx, "changed", "tenant", tenant.id, different)
     before = {one.code: one for one in await leases(tx)}
     for said in file.lease:
         lease_id: UUID = await tx.value(SQL["put_lease"], {**said.model_dump(exclude={"units"}), "site": site_id})

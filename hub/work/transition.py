@@ -80,11 +80,13 @@ async def take(tx: Transaction, order: Order, step: Step) -> Order:
         raise ConflictError(
             f"Work order {order.number} cannot be opened again: another one for the same fault is open; use that one."
         ) from error
-    await tell(tx, order.id, step, order.state, target)
+    await tell(tx, order.id, step, order.state, target, order.assignee_id)
     return await fetch(tx, order.id)
 
 
-async def tell(tx: Transaction, order_id: UUID, step: Step, before: str, after: Status) -> None:
+async def tell(
+    tx: Transaction, order_id: UUID, step: Step, before: str, after: Status, assignee_id: UUID | None = None
+) -> None:
     """Write a step into the order's history and the audit record, and announce it."""
     entry = {
         "id": order_id,
@@ -98,10 +100,10 @@ async def tell(tx: Transaction, order_id: UUID, step: Step, before: str, after: 
         "note_en": step.note.en,
     }
     await tx.run(SQL["write_history"], entry)
-    details = {"from": before, "to": after.value, "note": step.note.en}
-    if step.assignee_id is not None:
-        details["assignee"] = str(step.assignee_id)
-    await audit.record(tx, step.verb.value, "work order", order_id, details)
+    changed = {"state": [before, after.value]}
+    if step.verb in (Verb.ASSIGN, Verb.RETURN):
+        changed["assignee"] = [str(assignee_id or ""), str(step.assignee_id or "")]
+    await audit.record(tx, step.verb.value, "work order", order_id, {"changed": changed, "note": step.note.en})
     await tx.run(SQL["announce"], {"id": order_id})
 
 

@@ -34,6 +34,30 @@ async def test_a_corrected_lease_and_meter_are_recorded_with_before_and_after(da
     assert of_meter.details["changed"] == {"multiplier": ["1.0000", "40.0000"]}
 
 
+async def test_a_site_a_space_and_a_tenant_that_changed_are_recorded_with_before_and_after(
+    database: Database, park: Park
+) -> None:
+    file = park.file
+    tenant = file.tenant[0].model_copy(update={"address": "1 New Road"})
+    unit = file.unit[0].model_copy(update={"area_m2": Decimal("99.5")})
+    site = file.site.model_copy(update={"name_en": "River Park"})
+    changed = file.model_copy(
+        update={"site": site, "unit": (unit, *file.unit[1:]), "tenant": (tenant, *file.tenant[1:])}
+    )
+    async with database.transaction(park.organisation, ENGINEER) as tx:
+        await leases.register(tx, park.site, file)
+        await assets.register(tx, changed)
+        await leases.register(tx, park.site, changed)
+        space = next(one for one in await assets.spaces(tx, park.site) if one.code == unit.code)
+        held = next(one for one in await leases.tenants(tx) if one.code == tenant.code)
+        (of_space,) = await audit.of_entity(tx, "space", space.id)
+        (of_tenant,) = await audit.of_entity(tx, "tenant", held.id)
+        of_site = [act.details for act in await audit.of_entity(tx, "site", park.site) if act.action == "changed"]
+    assert of_space.details["changed"] == {"area_m2": [f"{file.unit[0].area_m2:.2f}", "99.50"]}
+    assert of_tenant.details["changed"] == {"address": [file.tenant[0].address, "1 New Road"]}
+    assert of_site == [{"changed": {"name_en": [file.site.name_en, "River Park"]}}]
+
+
 async def test_a_gateway_that_reads_a_counter_otherwise_than_before_leaves_a_trace(
     database: Database, park: Park
 ) -> None:
