@@ -22,6 +22,8 @@ class UnclearContentError(TypeError):
 def plain(value: object) -> Plain:
     """Give ``value`` as JSON takes it; what is plain already stays as it is.  Raises UnclearContentError."""
     match value:
+        case str() if "\x00" in value:
+            raise UnclearContentError("content cannot hold the character NUL; take it out")
         case None | bool() | int() | str():
             return value
         case Decimal():

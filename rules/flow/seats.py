@@ -62,6 +62,22 @@ def seats(request: Request, roster: Roster, at: datetime) -> tuple[Seat, ...]:
     return tuple(sorted(set(found), key=lambda seat: (seat.login, seat.principal or "")))
 
 
+def concerns(request: Request, roster: Roster, login: str, at: datetime) -> bool:
+    """Whether a request is somebody's business: he wrote it, decided on it, or it comes by him on its way."""
+    eyes = frozenset(request.authors).union(*(decision.eyes for decision in request.decisions))
+    stands_in = {one.principal for one in roster.deputations if one.deputy == login and one.holds(at)}
+    if login in eyes or not roster.knows(login):
+        return login in eyes
+    steps = [request.version.steps[place] for place in request.version.path(request.facts)]
+    roles = {role for step in steps for role in (*step.roles, *(step.escalation.roles if step.escalation else ()))}
+    return any(
+        held.role in roles and held.covers(request.facts)
+        for person in roster.people
+        if person.login in {login, *stands_in}
+        for held in person.holdings
+    )
+
+
 def short_of(request: Request, roster: Roster) -> bool:
     """Whether the step lacks people even if everybody whom it reaches decides."""
     return request.given + len(reach(request, roster) - barred(request)) < request.needed

@@ -16,6 +16,8 @@ NO_PLACE = {
     "identities": "how a person signs in elsewhere is a person's",
     "api_tokens": "a token is a person's; it names its own places",
     "mails": "a letter is its recipient's",
+    "flow_versions": "flows are the organisation's",
+    "deputations": "a deputy stands in for a person, wherever that one works",
     "audit_entries": "read by auditors of the whole organisation only",
     "accounts": "one chart of accounts",
     "counters": "numbers run through the organisation without gaps",

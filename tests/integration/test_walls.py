@@ -21,7 +21,9 @@ from tests.integration.test_billing_run import enter, fill, run
 TENANT_SEES = {"organisations", "sites", "tenants", "users", "leases", "lease_units", "spaces", "device_units",
                "devices", "invoices", "charges"}  # fmt: skip
 BEHIND_THE_DOOR = {"credentials", "password_history", "recovery_codes", "invitations"}  # no right for plantroom_app
-WRITTEN_ONCE = ("invoices", "charges", "postings", "posting_lines", "audit_entries")
+WRITTEN_ONCE = (
+    "invoices", "charges", "postings", "posting_lines", "audit_entries", "approval_contents", "approval_decisions",
+)  # fmt: skip
 
 OURS = """SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organisation_id'
           WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' ORDER BY 1"""
@@ -62,6 +64,23 @@ ODDS = (
        FROM users LIMIT 1""",
     """INSERT INTO mails (organisation_id, address, language, subject, body, created_at, due_at)
        SELECT id, 'a@b.example', 'en', 's', 'b', now(), now() FROM organisations LIMIT 1""",
+    """INSERT INTO flow_versions (organisation_id, kind, version, valid_from, definition, written, proposed_by,
+                                  proposed_at)
+       SELECT id, 'expense', '1', '2026-01-01', '{}', '', 'x', now() FROM organisations LIMIT 1""",
+    """INSERT INTO approval_requests (organisation_id, number, kind, subject_id, title_zh, title_en, flow, submitted_by,
+                                      authors, submitted_at, content_hash, round, asked_at, state, step, needed,
+                                      reminded, escalated, short)
+       SELECT id, 1, 'expense', 's', 't', 't', '{}', 'x', '{x}', now(), repeat('0', 64), 1, now(), 'open', 0, 1, false,
+              false, false FROM organisations LIMIT 1""",
+    """INSERT INTO approval_contents SELECT organisation_id, id, 1, '{}', content_hash, 'x', now()
+       FROM approval_requests""",
+    """INSERT INTO approval_decisions (organisation_id, request_id, submission_id, round, step, content_hash, login,
+                                       verdict, comment, at, submitted_by)
+       SELECT organisation_id, id, gen_random_uuid(), 1, 0, content_hash, 'y', 'approve', '', now(), 'x'
+       FROM approval_requests""",
+    """INSERT INTO deputations (organisation_id, principal_id, deputy_id, start_at, end_at, made_by, made_at)
+       SELECT a.organisation_id, a.id, b.id, now(), now(), 'x', now()
+       FROM users a JOIN users b ON a.id < b.id LIMIT 1""",
 )
 
 
@@ -193,7 +212,7 @@ async def test_a_tenant_sees_his_papers_and_what_stands_on_them(database: Databa
 
 def changes(table: str) -> list[str]:
     harmless = "actor = 'x'" if table == "audit_entries" else "organisation_id = excluded.organisation_id"
-    overriding = "OVERRIDING SYSTEM VALUE" if table == "audit_entries" else ""
+    overriding = "OVERRIDING SYSTEM VALUE" if table in ("audit_entries", "approval_decisions") else ""
     conflict = f"ON CONFLICT ON CONSTRAINT {table}_pkey DO UPDATE SET {harmless}"
     return [
         f"UPDATE {table} SET {harmless.replace('excluded.', '')}",
