@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PACKAGES := rules drivers edge_agent hub web simulators deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test check lint bench clean requirements
+.PHONY: help demo install test check lint bench audit clean requirements
 
 help: ## list these commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
@@ -30,6 +30,9 @@ lint: $(VENV)/.dev ## style, types, import contracts
 
 bench: $(VENV)/.dev ## all benchmarks, each as a ratio to its limit
 	$(BIN)/python -m tests.bench
+
+audit: $(VENV)/.dev ## known weaknesses of the pinned dependencies; needs a way to the list of them
+	$(BIN)/python -m tests.dependencies
 
 clean: ## remove what was built; data of the demo stays where `plantroom doctor` says
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
