@@ -73,6 +73,10 @@ class Settings(BaseSettings):
     outbound_allow: Words = ()
     log_format: Literal["text", "json"] = "text"
     anchor_file: Path | None = None
+    mail_server: str = ""
+    mail_from: str = ""
+    mail_password: SecretStr = SecretStr("")
+    mail_password_file: Path | None = None
 
     @field_validator("data", mode="after")
     @classmethod
@@ -118,7 +122,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        for name in ("database_dsn", "broker_password"):
+        for name in ("database_dsn", "broker_password", "mail_password"):
             if getattr(self, name).get_secret_value() and getattr(self, f"{name}_file"):
                 raise ValueError(f"give {name} or {name}_file, not both")
         return self
@@ -130,6 +134,10 @@ class Settings(BaseSettings):
     def password(self) -> str:
         """Give the configured broker password; raises SettingsError."""
         return _secret(self.broker_password, self.broker_password_file)
+
+    def mail_secret(self) -> str:
+        """Give the configured password of the mail server; raises SettingsError."""
+        return _secret(self.mail_password, self.mail_password_file)
 
     def broker(self) -> tuple[str, int] | None:
         """Give host and port of the configured broker; None for the embedded one."""

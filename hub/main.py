@@ -17,6 +17,7 @@ from hub.ingest.link import Broker
 from hub.ingest.service import Ingest
 from hub.jobs.holder import Holder
 from hub.jobs.service import Work
+from hub.notify.post import Office
 from hub.store.database import Database, Transaction
 from hub.work.dispatch import dispatch_for
 from rules.detect.book import RuleBook
@@ -29,7 +30,8 @@ class HubSettings:
     """Where the hub runs; ``rules_files`` replace shipped alarm rules by code.
 
     ``broker_ca``, ``_certificate`` and ``_key`` are the files for TLS; ``authority`` is the folder of the certificate
-    authority, where this hub may renew the certificates of gateways; ``anchors`` is where the record's end goes daily.
+    authority, where this hub may renew the certificates of gateways; ``anchors`` is where the record's end goes daily;
+    ``office`` takes mails away.
     """
 
     dsn: str = field(repr=False)  # the login plantroom_hub
@@ -43,6 +45,7 @@ class HubSettings:
     broker_key: Path | None = None
     authority: Path | None = None
     anchors: AnchorFile | None = None
+    office: Office | None = None
 
     @property
     def broker(self) -> Broker:
@@ -71,7 +74,7 @@ async def run(settings: HubSettings) -> None:
     await database.open()
     try:
         ingest = Ingest(database, settings.broker, judge_by(book), clock, authority=authority)
-        holder = Holder(settings.dsn, Work(database, book, ingest.heard_since, settings.anchors).jobs(), clock)
+        holder = Holder(settings.dsn, _work(settings, database, book, ingest).jobs(), clock)
         async with asyncio.TaskGroup() as group:
             group.create_task(ingest.run())
             group.create_task(holder.run())
@@ -79,6 +82,10 @@ async def run(settings: HubSettings) -> None:
             log.info("hub ready")
     finally:
         await database.close()
+
+
+def _work(settings: HubSettings, database: Database, book: RuleBook, ingest: Ingest) -> Work:
+    return Work(database, book, ingest.heard_since, settings.anchors, settings.office)
 
 
 def judge_by(book: RuleBook) -> Judge:

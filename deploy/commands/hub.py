@@ -10,6 +10,7 @@ from deploy.commands.options import Data, Rules, SitePath, read_site
 from deploy.embedded import broker as opened_broker
 from deploy.embedded import database as opened_database
 from deploy.logins import prepare
+from deploy.mail import office
 from deploy.register import register
 from deploy.settings import read as read_settings
 from hub import main
@@ -33,6 +34,7 @@ def run(rules: Rules = None, data: Data = None) -> None:
                     broker_password=broker.password,
                     rules_files=tuple(rules or ()),
                     anchors=anchor_file(settings),
+                    office=office(settings),
                 )
             )
         )

@@ -9,10 +9,13 @@ from datetime import datetime, timedelta
 from hub.access import service as access
 from hub.alarms.judgement import tick
 from hub.alarms.withdrawal import withdraw
+from hub.approvals import service as approvals
 from hub.audit import chain
 from hub.audit.anchor import AnchorFile
 from hub.jobs import rollups
 from hub.jobs.rows import Missed, Organisation
+from hub.notify import service as notify
+from hub.notify.post import Office
 from hub.store.database import Actor, Database, Role, Transaction
 from hub.store.sql import queries
 from hub.work.dispatch import dispatch_for
@@ -44,6 +47,7 @@ class Work:
     book: RuleBook
     heard_since: Callable[[datetime], datetime]
     anchors: AnchorFile | None = None
+    office: Office | None = None
 
     def jobs(self) -> tuple[Job, ...]:
         """Give all jobs."""
@@ -57,6 +61,9 @@ class Work:
             Job("silent gateways", 30, self.miss_gateways),
             Job("expired sessions", 600, self.drop_sessions),
             Job("old quarantine", 600, self.drop_quarantine),
+            Job("approvals that wait", 30, self.escalate),
+            Job("mails", 5, self.send_mails),
+            Job("old mails", 3600, self.drop_mails),
             Job("withdrawn alarm rules", 3600, self.withdraw),
             Job("partitions", 3600, self.make_partitions),
         )
@@ -113,6 +120,21 @@ class Work:
         """Keep only the newest QUARANTINE_ROWS_MAX rows of the quarantine."""
         async with self.database.transaction(None, ACTOR, Role.INGEST) as tx:
             await tx.run(SQL["drop_quarantine"], {"most": QUARANTINE_ROWS_MAX})
+
+    async def escalate(self, now: datetime) -> None:
+        """Remind of approvals, ask others as well, and let lapse what is too old."""
+        async for tx in self._organisations():
+            await approvals.escalate_due(tx, now)
+
+    async def send_mails(self, now: datetime) -> None:
+        """Send the mails that are due."""
+        if self.office is not None:
+            while await notify.send_due(self.database, self.office, now) == notify.BATCH:
+                pass
+
+    async def drop_mails(self, now: datetime) -> None:
+        """Forget what became of old mails."""
+        await notify.drop_old(self.database, now)
 
     async def withdraw(self, now: datetime) -> None:
         """Clear the alarms of rules that are no longer in the book."""

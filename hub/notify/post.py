@@ -103,6 +103,11 @@ class Server:
             connection.quit()
         return outcomes
 
+    def greet(self) -> None:
+        """Connect, sign in and leave; raises OfficeClosedError."""
+        with suppress(OSError):
+            self._connect().quit()
+
     def _connect(self) -> smtplib.SMTP:
         where = f"{self.host}:{self.port}"
         connection = None

@@ -9,11 +9,16 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from deploy.mail import check
+from deploy.mail import office as office_of
+from deploy.settings import Settings, SettingsError
 from hub.errors import InvalidError, UnavailableError
+from hub.jobs.service import Work
 from hub.notify import service as notify
 from hub.notify.post import Envelope, Folder, InvalidServerError, OfficeClosedError, Server, server
 from hub.notify.rows import Letter, Recipient, Waiting
 from hub.store.database import Database, Role
+from rules.detect.book import RuleBook
 from tests.builders import Park, acting
 from tests.posting import PASSWORD, USER, certificate, postbox
 
@@ -269,3 +274,58 @@ async def test_the_door_writes_mails_and_reads_none(database: Database, park: Pa
         await notify.mail(tx, ANN, LETTER, NOW)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             await notify.recent(tx)
+
+
+def settings(tmp_path: Path, **more: str) -> Settings:
+    return Settings(data=tmp_path, **more)  # type: ignore[arg-type]
+
+
+def test_the_doctor_says_where_mails_go(tmp_path: Path) -> None:
+    without = check(settings(tmp_path))
+    assert (without.ok, without.needed) == (False, False)
+    assert f"mails are files in {tmp_path / 'mails'}" in without.sentence()
+    with postbox() as box:
+        where = {"mail_server": f"smtp://127.0.0.1:{box.port}", "mail_from": "plantroom@example.com"}
+        assert check(settings(tmp_path, **where)).sentence() == f"Mail: 127.0.0.1:{box.port}, without links."
+        public = check(settings(tmp_path, public_address="https://plantroom.example.com", **where))
+        assert public.sentence().endswith("links begin with https://plantroom.example.com.")
+    gone = check(settings(tmp_path, **where))
+    assert (gone.ok, gone.needed) == (False, True)
+    assert "cannot be used" in gone.sentence()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"mail_server": "mail.example.com"},
+        {"mail_server": "smtp://mail.example.com"},  # no sender
+        {"mail_server": "smtp://user@mail.example.com", "mail_from": "a@b.example"},  # no password
+    ],
+)
+def test_a_mail_server_that_is_wrongly_set_is_one_sentence(tmp_path: Path, wrong: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match=r"^PLANTROOM_MAIL_SERVER, PLANTROOM_MAIL_PASSWORD and"):
+        office_of(settings(tmp_path, **wrong))
+    assert check(settings(tmp_path, **wrong)).found == "wrongly set"
+
+
+def test_the_password_of_the_mail_server_comes_from_a_file_and_shows_nowhere(tmp_path: Path) -> None:
+    file = tmp_path / "mail-password"
+    file.write_text("only for these tests\n")
+    file.chmod(0o600)
+    where = {"mail_server": "smtps://user@mail.example.com", "mail_from": "a@b.example"}
+    made = office_of(settings(tmp_path, mail_password_file=str(file), **where))
+    assert isinstance(made, Server)
+    assert (made.password, made.port) == ("only for these tests", 465)
+    assert "only for" not in repr(made)
+
+
+async def test_the_jobs_send_what_waits(database: Database, park: Park) -> None:
+    await write(database, park, *(Recipient(f"a{n}@example.com", "en") for n in range(notify.BATCH + 5)))
+    with postbox() as box:
+        work = Work(database, RuleBook(()), lambda now: now, office=office(box.port))
+        await next(job for job in work.jobs() if job.name == "mails").work(NOW)
+        assert len(box.mails) == notify.BATCH + 5
+    silent = Work(database, RuleBook(()), lambda now: now)
+    for job in silent.jobs():
+        if job.name in ("mails", "old mails", "approvals that wait"):
+            await job.work(NOW)
