@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy import doctor_servers, mail
+from deploy import doctor_exposure, doctor_servers, mail
 from deploy.doctor_check import Check
 from deploy.settings import Settings
 
@@ -44,6 +44,7 @@ def checks(settings: Settings) -> list[Check]:
         data_directory(settings.data),
         disk(settings.data),
         *doctor_servers.checks(settings),
+        *doctor_exposure.checks(settings),
         mail.check(settings),
     ]
 

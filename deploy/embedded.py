@@ -18,6 +18,7 @@ import psycopg
 from deploy.broker import Broker, answers
 from deploy.postgres import Postgres
 from deploy.settings import Settings
+from deploy.state import DATA_MODE
 
 CONNECT_TIMEOUT_S = 5
 WAIT_S = 1.0  # between two looks at a database that is down
@@ -159,7 +160,7 @@ def reason(error: psycopg.Error) -> str:
 def _written(data: Path) -> Iterator[None]:
     """Make the data directory and turn what the disk refuses into a sentence."""
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=DATA_MODE, parents=True, exist_ok=True)
         yield
     except OSError as error:
         why = error.strerror or type(error).__name__

@@ -14,7 +14,7 @@ HUB_LOGIN = "plantroom_hub"
 
 def hub_password(data: Path) -> str:
     """Give the password of ``plantroom_hub``, kept in the data directory (mode 0600)."""
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(mode=state.DATA_MODE, parents=True, exist_ok=True)
     return state.password(data / "hub-password")
 
 

@@ -6,6 +6,7 @@ import secrets
 from pathlib import Path
 
 PASSWORD_BYTES = 24
+DATA_MODE = 0o711  # nobody else looks in; the database's user passes through to its own folder
 
 
 class AlreadyHeldError(RuntimeError):
