@@ -54,6 +54,9 @@ max_inflight_count = {max_in_flight}
 """
 
 
+log = logging.getLogger(__name__)
+
+
 class BrokerFailedError(RuntimeError):
     """The broker did not come up: the sentence carries the end of its log."""
 
@@ -108,6 +111,12 @@ class Broker:
         self._hold = hold
         try:
             self._start_held()
+            log.info(
+                "the embedded broker answers at %s:%d, on this machine only; it knows no rights per gateway. For a "
+                "building use Mosquitto: 'plantroom broker configure'",
+                HOST,
+                self.port,
+            )
         except BaseException:
             self.stop()
             raise

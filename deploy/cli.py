@@ -7,7 +7,22 @@ import typer
 from typer.exceptions import TyperException
 
 from deploy import logs
-from deploy.commands import audit, demo, doctor, edge, hub, organisation, readings, role, sim, token, user, web
+from deploy.commands import (
+    audit,
+    broker,
+    demo,
+    doctor,
+    edge,
+    gateway,
+    hub,
+    organisation,
+    readings,
+    role,
+    sim,
+    token,
+    user,
+    web,
+)
 from web.witness import asking
 
 app = typer.Typer(
@@ -23,6 +38,8 @@ app.add_typer(web.app, name="web")
 app.add_typer(sim.app, name="sim")
 app.add_typer(user.app, name="user")
 app.add_typer(audit.app, name="audit")
+app.add_typer(gateway.app, name="gateway")
+app.add_typer(broker.app, name="broker")
 app.add_typer(organisation.app, name="organisation")
 app.add_typer(organisation.group_app, name="group")
 app.add_typer(token.app, name="token")

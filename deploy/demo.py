@@ -71,6 +71,8 @@ async def up(
     ``edge_broker`` is where the gateway finds the broker, when that is not where it is (a link in between).
     """
     data = settings.data
+    if settings.broker_ca:
+        raise DemoFailedError("The demo has a broker of its own on this machine; clear the PLANTROOM_BROKER settings.")
     (data / "logs").mkdir(parents=True, exist_ok=True)
     for server in servers.owned:
         supervisor.adopt(server)

@@ -10,9 +10,10 @@ import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from deploy import doctor_exposure, doctor_servers, mail
+from deploy import doctor_exposure, doctor_identity, doctor_servers, mail
 from deploy.doctor_check import Check
 from deploy.settings import Settings
 
@@ -46,6 +47,7 @@ def checks(settings: Settings) -> list[Check]:
         *doctor_servers.checks(settings),
         *doctor_exposure.checks(settings),
         mail.check(settings),
+        *doctor_identity.checks(settings, datetime.now(UTC)),
     ]
 
 

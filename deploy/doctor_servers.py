@@ -1,6 +1,7 @@
 """The doctor's look at the database and the broker."""
 
 import importlib.metadata
+import socket
 import threading
 
 import paho.mqtt.client as mqtt
@@ -12,13 +13,16 @@ from psycopg.rows import TupleRow
 from deploy import postgres_binaries, state
 from deploy.broker import HOST, USERNAME, answers
 from deploy.doctor_check import Check
-from deploy.embedded import BrokerAddress, reason
+from deploy.embedded import BrokerAddress, configured_broker, reason
 from deploy.postgres import Postgres
 from deploy.postgres_binaries import NoPostgresError
 from deploy.settings import Settings, SettingsError
+from hub.ingest.link import Broker, UnusableFilesError
 from hub.store.migrate import migrations
 
 CONNECT_TIMEOUT_S = 5
+REFUSAL_WAIT_S = 1.0
+ALONE = "on this machine only, without rights per gateway: for a building use Mosquitto ('plantroom broker configure')"
 STORE_QUERY = b"""
 SELECT current_setting('server_version'), current_setting('timescaledb.license', true),
        (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb')
@@ -106,24 +110,60 @@ def _migrations(connection: Connection) -> Check:
 
 
 def _broker(settings: Settings) -> Check:
-    configured = settings.broker()
-    if configured is None:
-        return _embedded_broker(settings)
-    host, port = configured
     try:
-        address = BrokerAddress(host, port, settings.broker_username, settings.password())
+        address = configured_broker(settings)
     except SettingsError as error:
-        return Check("Broker", ok=False, found=f"{host}:{port}, no password", advice=str(error))
-    return _signed_in(address, "PLANTROOM_BROKER_ADDRESS")
+        return Check("Broker", ok=False, found=f"{settings.broker_address}, no password", advice=str(error))
+    if address is None:
+        return _embedded_broker(settings)
+    return _handshake(address) if address.ca else _signed_in(address, "PLANTROOM_BROKER_ADDRESS")
 
 
 def _embedded_broker(settings: Settings) -> Check:
     home = settings.data / "broker"
     port = state.last_port(home / "port")
     if port and answers(HOST, port):
-        return _signed_in(BrokerAddress(HOST, port, USERNAME, state.password(home / "password")), "embedded")
-    found = f"embedded (iotcore {importlib.metadata.version('iotcore')}), not running; it starts with the demo"
+        return _signed_in(BrokerAddress(HOST, port, USERNAME, state.password(home / "password")), f"embedded, {ALONE}")
+    version = importlib.metadata.version("iotcore")
+    found = f"embedded (iotcore {version}), not running; it starts with the demo, {ALONE}"
     return Check("Broker", ok=True, found=found, advice="")
+
+
+def _handshake(address: BrokerAddress) -> Check:
+    """Look whether the broker is ours and takes our certificate; more would throw the hub out, whose name it is."""
+    where = f"{address.host}:{address.port} (PLANTROOM_BROKER_ADDRESS)"
+    advice = (
+        "Start Mosquitto or look at its log; correct PLANTROOM_BROKER_CA, _CERTIFICATE and _KEY; 'plantroom broker "
+        "configure' or 'plantroom gateway enrol' make them."
+    )
+    broker = Broker(address.host, address.port, ca=address.ca, certificate=address.certificate, key=address.key)
+    try:
+        context = broker.encryption()
+        assert context is not None
+        with (
+            socket.create_connection((address.host, address.port), CONNECT_TIMEOUT_S) as plain,
+            context.wrap_socket(plain, server_hostname=address.host) as tls,
+        ):
+            version = tls.version()
+            tls.settimeout(REFUSAL_WAIT_S)
+            refused = _hears_end(tls)
+    except UnusableFilesError as error:
+        return Check("Broker", ok=False, found=str(error), advice=advice)
+    except OSError as error:
+        return Check("Broker", ok=False, found=f"{where} {error.strerror or error}", advice=advice)
+    found = f"{where} refuses our certificate" if refused else f"{where} speaks {version} and takes our certificate"
+    return Check("Broker", ok=not refused, found=found, advice=advice)
+
+
+def _hears_end(tls: socket.socket) -> bool:
+    """Whether the other side ends the connection instead of waiting for us (a refusal comes after the handshake)."""
+    try:
+        tls.recv(1)
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _signed_in(address: BrokerAddress, origin: str) -> Check:

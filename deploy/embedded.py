@@ -36,12 +36,18 @@ class DataDirectoryError(RuntimeError):
 
 @dataclass(frozen=True)
 class BrokerAddress:
-    """Where the broker is and how to sign in; ``password`` is kept out of the repr."""
+    """Where the broker is and how to sign in; ``password`` is kept out of the repr.
+
+    ``ca`` is the authority that certified the broker (without it there is no TLS), ``certificate`` and ``key`` ours.
+    """
 
     host: str
     port: int
-    username: str
-    password: str = field(repr=False)
+    username: str = ""
+    password: str = field(default="", repr=False)
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
 
 
 class Servers:
@@ -73,8 +79,7 @@ class Servers:
         if self.embedded_broker is not None:
             own = self.embedded_broker
             return BrokerAddress(own.host, own.port, own.username, own.password)
-        host, port = self._settings.broker() or ("", 0)
-        return BrokerAddress(host, port, self._settings.broker_username, self._settings.password())
+        return configured_broker(self._settings) or BrokerAddress("", 0)
 
     def start(self) -> Self:
         """Start what is embedded, check what is configured; both answer when this returns.
@@ -198,12 +203,21 @@ def database(settings: Settings, *, patient: bool = False) -> Iterator[str]:
         server.stop()
 
 
+def configured_broker(settings: Settings) -> BrokerAddress | None:
+    """Give the broker of the settings; None for the embedded one."""
+    place = settings.broker()
+    if place is None:
+        return None
+    files = (settings.broker_ca, settings.broker_certificate, settings.broker_key)
+    return BrokerAddress(*place, settings.broker_username, settings.password(), *files)
+
+
 @contextmanager
 def broker(settings: Settings) -> Iterator[BrokerAddress]:
     """Give the broker for one command: configured, of the Plantroom that runs, or started for this command alone."""
-    configured = settings.broker()
+    configured = configured_broker(settings)
     if configured:  # edge and hub keep trying while the broker is down, so it is not checked here
-        yield BrokerAddress(*configured, settings.broker_username, settings.password())
+        yield configured
         return
     server = Broker(settings.data / "broker")
     with _written(settings.data):

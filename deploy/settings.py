@@ -11,7 +11,7 @@ import re
 import stat
 from collections.abc import Iterable
 from functools import cache
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -66,6 +66,10 @@ class Settings(BaseSettings):
     broker_username: str = ""
     broker_password: SecretStr = SecretStr("")
     broker_password_file: Path | None = None
+    broker_ca: Path | None = None
+    broker_certificate: Path | None = None
+    broker_key: Path | None = None
+    authority: Path | None = None
     web_host: str = "127.0.0.1"
     web_port: Port = 8080
     public_address: str = ""
@@ -88,7 +92,7 @@ class Settings(BaseSettings):
     def _host_and_port(cls, value: str) -> str:
         match = ADDRESS.fullmatch(value)
         if value and (match is None or not 1 <= int(match[2]) <= MAX_PORT):
-            raise ValueError(f"'{value}' is not host:port; write it like broker.example:1883")
+            raise ValueError(f"'{value}' is not host:port; write it like broker.example:8883")
         return value
 
     @field_validator("public_address", mode="after")
@@ -127,6 +131,23 @@ class Settings(BaseSettings):
                 raise ValueError(f"give {name} or {name}_file, not both")
         return self
 
+    @model_validator(mode="after")
+    def _safe_broker(self) -> Self:
+        certificate, key, ca = self.broker_certificate, self.broker_key, self.broker_ca
+        if (certificate or key) and not (certificate and key and ca):
+            raise ValueError("broker_certificate, broker_key and broker_ca belong together; give all three")
+        if certificate and certificate == key:
+            raise ValueError("broker_certificate and broker_key are two files; one of them is renewed after the other")
+        if self.broker_ca and not self.broker_address:
+            raise ValueError("broker_ca is for a broker at broker_address; the embedded broker is on this machine only")
+        host, _ = self.broker() or ("localhost", 0)
+        if not self.broker_ca and not _is_here(host):
+            raise ValueError(
+                f"the broker at {host} is spoken to by TLS only; give broker_ca, broker_certificate and broker_key "
+                "('plantroom broker configure' and 'plantroom gateway enrol' make them)"
+            )
+        return self
+
     def dsn(self) -> str:
         """Give the configured DSN, empty for the embedded server; raises SettingsError."""
         return _secret(self.database_dsn, self.database_dsn_file)
@@ -143,6 +164,14 @@ class Settings(BaseSettings):
         """Give host and port of the configured broker; None for the embedded one."""
         host, _, port = self.broker_address.rpartition(":")
         return (host.strip("[]"), int(port)) if host else None
+
+
+def _is_here(host: str) -> bool:
+    """Whether a host is this machine, so that nobody listens in between."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def read(**overrides: Any) -> Settings:

@@ -29,7 +29,8 @@ def run(
     settings = read_settings(data=data)
     config = load(site, gateway)
     with opened_broker(settings) as address:
-        broker = Broker(address.host, address.port, address.username, address.password)
+        who = (address.username, address.password)
+        broker = Broker(address.host, address.port, *who, address.ca, address.certificate, address.key)
         foreground.run(agent.run(config, broker, settings.data / "edge", backfill=backfill))
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import typer
 
-from deploy import foreground
+from deploy import authority, foreground
 from deploy.anchors import anchor_file
 from deploy.commands.options import Data, Rules, SitePath, read_site
 from deploy.embedded import broker as opened_broker
@@ -35,6 +35,10 @@ def run(rules: Rules = None, data: Data = None) -> None:
                     rules_files=tuple(rules or ()),
                     anchors=anchor_file(settings),
                     office=office(settings),
+                    broker_ca=broker.ca,
+                    broker_certificate=broker.certificate,
+                    broker_key=broker.key,
+                    authority=authority.given(settings),
                 )
             )
         )

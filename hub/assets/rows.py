@@ -56,8 +56,9 @@ class Gateway:
     rival_seen_at: datetime | None
     devices: int
     devices_online: int
-    certificate_ends_at: datetime | None
-    certificate_revoked_at: datetime | None  # when none is in force and the last one was taken back
+    certificate_ends_at: datetime | None  # of the one that lasts longest
+    certificate_ends_soon: bool  # within 30 days: a gateway renews its own before that
+    certificate_revoked_at: datetime | None  # where all were taken back
 
 
 @dataclass(frozen=True, slots=True)

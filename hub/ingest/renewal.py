@@ -15,6 +15,7 @@ from hub.assets import identity
 from hub.assets.authority import REQUEST_BYTES_MAX, Authority
 from hub.errors import ForbiddenError, HubError, InvalidError, NotFoundError, UnavailableError
 from hub.ingest.acts import Address, RenewalAsked
+from hub.refusals import Refusals
 from hub.store.database import Actor, Database, Role
 from rules.wire.identity import renewal_words
 
@@ -32,6 +33,7 @@ class Renewals:
         self._database = database
         self._authority = authority
         self._considered: dict[Address, datetime] = {}
+        self._refusals = Refusals()
 
     async def answer(self, asked: RenewalAsked, now: datetime) -> str:
         """Give the certificate (PEM) for a request, '' for one that is refused or comes too often.
@@ -54,7 +56,7 @@ class Renewals:
             del self._considered[address]
             raise
         except HubError as error:
-            log.warning("%s/%s is refused a certificate: %s", *address, error)
+            self._refusals.note("certificate", "/".join(address), because=str(error))
             if not isinstance(error, NotFoundError):  # else there is nobody to record it for
                 await self._record(address, str(error))
             return ""

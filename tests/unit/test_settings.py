@@ -17,9 +17,9 @@ def test_without_variables_everything_is_embedded() -> None:
 
 
 def test_variables_count_and_options_of_the_command_line_win(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    set_all(monkeypatch, BROKER_ADDRESS="broker.example:1883", WEB_PORT="9000", DATA="/somewhere")
+    set_all(monkeypatch, BROKER_ADDRESS="broker.example:8883", BROKER_CA="/ca.pem", WEB_PORT="9000", DATA="/somewhere")
     settings = read(data=tmp_path, web_port=None)
-    assert (settings.broker(), settings.web_port, settings.data) == (("broker.example", 1883), 9000, tmp_path)
+    assert (settings.broker(), settings.web_port, settings.data) == (("broker.example", 8883), 9000, tmp_path)
     assert read(broker_address="[::1]:1883").broker() == ("::1", 1883)
 
 
@@ -43,7 +43,7 @@ def test_secrets_come_from_files_and_never_show(tmp_path: Path) -> None:
         (
             "BROKER_ADDRESS",
             "no-port",
-            "PLANTROOM_BROKER_ADDRESS: 'no-port' is not host:port; write it like broker.example:1883.",
+            "PLANTROOM_BROKER_ADDRESS: 'no-port' is not host:port; write it like broker.example:8883.",
         ),
         ("BROKER_ADDRESS", "host:70000", "PLANTROOM_BROKER_ADDRESS: 'host:70000' is not host:port"),
     ],
@@ -102,6 +102,35 @@ def test_a_secret_file_that_everybody_can_read_is_said_once(tmp_path: Path, capl
         assert len(caplog.messages) == said
     assert "chmod 600" in caplog.text
     assert "hidden" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "host", ["broker.example", "10.0.0.5", "[2001:db8::1]", "127.0.0.1.example", "localhost.example"]
+)
+def test_a_broker_beyond_this_machine_is_spoken_to_by_tls_only(host: str) -> None:
+    with pytest.raises(SettingsError, match=r"is spoken to by TLS only; give broker_ca, broker_certificate and broker"):
+        read(broker_address=f"{host}:1883")
+    assert read(broker_address=f"{host}:8883", broker_ca="/ca.pem").broker_ca == Path("/ca.pem")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost"])
+def test_a_broker_on_this_machine_may_go_without(host: str) -> None:
+    assert read(broker_address=f"{host}:1883").broker_ca is None
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"broker_certificate": "/c", "broker_key": "/k"}, "belong together; give all three"),
+        ({"broker_ca": "/a", "broker_key": "/k"}, "belong together; give all three"),
+        ({"broker_ca": "/a", "broker_certificate": "/c"}, "belong together; give all three"),
+        ({"broker_ca": "/a", "broker_certificate": "/c", "broker_key": "/c"}, "are two files"),
+        ({"broker_ca": "/a", "broker_address": ""}, "the embedded broker is on this machine only"),
+    ],
+)
+def test_certificates_for_the_broker_are_complete(given: dict[str, str], sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        read(**{"broker_address": "broker.example:8883", **given})
 
 
 def test_a_secret_given_twice_or_in_a_missing_file_is_refused(tmp_path: Path) -> None:
