@@ -16,6 +16,7 @@ from hub.jobs import rollups
 from hub.jobs.rows import Missed, Organisation
 from hub.notify import service as notify
 from hub.notify.post import Office
+from hub.privacy import retention
 from hub.store.database import Actor, Database, Role, Transaction
 from hub.store.sql import queries
 from hub.work.dispatch import dispatch_for
@@ -64,6 +65,7 @@ class Work:
             Job("approvals that wait", 30, self.escalate),
             Job("mails", 5, self.send_mails),
             Job("old mails", 3600, self.drop_mails),
+            Job("data that has outlived its period", 86_400, self.remove_outlived),
             Job("withdrawn alarm rules", 3600, self.withdraw),
             Job("partitions", 3600, self.make_partitions),
         )
@@ -136,6 +138,11 @@ class Work:
         """Forget what became of old mails."""
         await notify.drop_old(self.database, now)
 
+    async def remove_outlived(self, now: datetime) -> None:
+        """Remove personal data that has outlived its period."""
+        for organisation in await self._all():
+            await retention.run(self.database, organisation.id, now)
+
     async def withdraw(self, now: datetime) -> None:
         """Clear the alarms of rules that are no longer in the book."""
         async for tx in self._organisations():
@@ -147,8 +154,10 @@ class Work:
 
     async def _organisations(self) -> AsyncIterator[Transaction]:
         """Open a transaction in the name of every organisation, one after the other."""
-        async with self.database.transaction(None, ACTOR, Role.INGEST) as tx:
-            organisations = await tx.all(Organisation, SQL["organisations"])
-        for organisation in organisations:
+        for organisation in await self._all():
             async with self.database.transaction(organisation.id, ACTOR) as tx:
                 yield tx
+
+    async def _all(self) -> list[Organisation]:
+        async with self.database.transaction(None, ACTOR, Role.INGEST) as tx:
+            return await tx.all(Organisation, SQL["organisations"])

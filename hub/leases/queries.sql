@@ -55,3 +55,40 @@ LEFT JOIN lease_units u ON u.space_id = du.space_id AND u.lease_id = %(lease)s
 WHERE d.commodity IS NOT NULL
 GROUP BY d.id HAVING bool_or(u.space_id IS NOT NULL)
 ORDER BY d.commodity, d.code;
+
+-- name: tenant_of_code
+SELECT t.id, t.code, t.name_zh, t.name_en, t.tax_number, t.address, count(l.id)::int AS leases
+FROM tenants t LEFT JOIN leases l ON l.tenant_id = t.id
+WHERE t.code = %(code)s
+GROUP BY t.id;
+
+-- name: contacts
+SELECT id, name, position, phone, email FROM contacts WHERE tenant_id = %(tenant)s ORDER BY name, id LIMIT %(most)s;
+
+-- name: contact
+SELECT id, name, position, phone, email FROM contacts WHERE id = %(id)s;
+
+-- name: add_contact
+INSERT INTO contacts (id, organisation_id, tenant_id, name, position, phone, email, added_at)
+VALUES (%(id)s, plantroom.organisation(), %(tenant)s, %(name)s, %(position)s, %(phone)s, %(email)s, %(now)s);
+
+-- name: change_contact
+UPDATE contacts SET name = %(name)s, position = %(position)s, phone = %(phone)s, email = %(email)s WHERE id = %(id)s;
+
+-- name: remove_contact
+DELETE FROM contacts WHERE id = %(id)s;
+
+-- name: bank_accounts
+SELECT id, holder, bank, masked, added_at, ended_at FROM bank_accounts
+WHERE tenant_id = %(tenant)s ORDER BY ended_at IS NOT NULL, added_at, id;
+
+-- name: add_bank_account
+INSERT INTO bank_accounts (id, organisation_id, tenant_id, holder, bank, number, added_at)
+VALUES (%(id)s, plantroom.organisation(), %(tenant)s, %(holder)s, %(bank)s, %(number)s, %(now)s);
+
+-- name: end_bank_account
+UPDATE bank_accounts SET ended_at = %(now)s WHERE id = %(id)s AND ended_at IS NULL;
+
+-- name: whole_number
+-- Through the reader's view alone; where the clearance lacks, there is no row.
+SELECT n.number FROM bank_numbers n JOIN bank_accounts a ON a.id = n.id WHERE n.id = %(id)s;

@@ -1,7 +1,7 @@
 """Rows of tenants and leases."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -62,3 +62,26 @@ class LeaseMeter:
     commodity: str
     multiplier: Decimal
     stray: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Whom to speak to at a tenant, and what he is there."""
+
+    id: UUID
+    name: str
+    position: str
+    phone: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class BankAccount:
+    """A tenant's bank account; ``masked`` shows the last four characters of its number."""
+
+    id: UUID
+    holder: str
+    bank: str
+    masked: str
+    added_at: datetime
+    ended_at: datetime | None

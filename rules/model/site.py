@@ -62,6 +62,13 @@ class Building(_Named):
     floors: tuple[Floor, ...]
 
 
+class Zone(_Named):
+    """A part of the site that cameras and doors watch; what is seen in a sensitive one is for few people."""
+
+    building: Code | None = None
+    sensitive: bool = False
+
+
 class Unit(_Part):
     """One lettable unit (a room or a suite)."""
 
@@ -165,6 +172,7 @@ class SiteFile(_Part):
     site: Site
     building: tuple[Building, ...]
     unit: tuple[Unit, ...] = ()
+    zone: tuple[Zone, ...] = ()
     gateway: tuple[Gateway, ...] = ()
     line: tuple[Line, ...] = ()
     device: tuple[Device, ...] = ()
@@ -235,6 +243,7 @@ def _duplicates(site: SiteFile) -> Iterable[str]:
             "building, floor or unit",
             [place.code for b in site.building for place in (b, *b.floors)] + [u.code for u in site.unit],
         ),
+        ("zone", [zone.code for zone in site.zone]),
         ("gateway", [g.code for g in site.gateway]),
         ("line", [line.code for line in site.line]),
         ("device", [d.code for d in site.device]),
@@ -266,6 +275,7 @@ def _dangling(site: SiteFile) -> Iterable[str]:
     buildings = {b.code for b in site.building}
     missing: list[tuple[str, str, Iterable[str], set[str], str]] = [
         *(("unit", u.code, (u.floor,), floors, "floor") for u in site.unit),
+        *(("zone", z.code, (z.building,) if z.building else (), buildings, "building") for z in site.zone),
         *(("line", line.code, (line.gateway,), gateways, "gateway") for line in site.line),
         *(("device", d.code, (d.line,), lines, "line") for d in site.device),
         *(("device", d.code, (d.space,), spaces, "space") for d in site.device),

@@ -19,7 +19,7 @@ from tests.integration.test_billing_run import enter, fill, run
 
 # What a tenant may see at all; each row of it is his own or names something on his papers.
 TENANT_SEES = {"organisations", "sites", "tenants", "users", "leases", "lease_units", "spaces", "device_units",
-               "devices", "invoices", "charges"}  # fmt: skip
+               "devices", "invoices", "charges", "contacts", "bank_accounts"}  # fmt: skip
 BEHIND_THE_DOOR = {"credentials", "password_history", "recovery_codes", "invitations"}  # no right for plantroom_app
 WRITTEN_ONCE = (
     "invoices", "charges", "postings", "posting_lines", "audit_entries", "approval_contents", "approval_decisions",
@@ -47,6 +47,24 @@ ODDS = (
     """INSERT INTO work_order_events (organisation_id, order_id, submission_id, at, actor, verb, from_state, to_state)
        SELECT organisation_id, id, gen_random_uuid(), now(), 'x', 'request', '', 'requested' FROM work_orders""",
     "INSERT INTO parked_leases SELECT organisation_id, id, '2026-09-01', '', '', now() FROM leases LIMIT 1",
+    """INSERT INTO zones (organisation_id, site_id, code, name_zh, name_en)
+       SELECT organisation_id, id, 'Z', '', '' FROM sites""",
+    """INSERT INTO badge_holders (organisation_id, site_id, badge, name, added_at)
+       SELECT organisation_id, id, '1', 'n', now() FROM sites""",
+    """INSERT INTO badge_events (organisation_id, site_id, zone_id, submission_id, door, at, result, source,
+                                 received_at)
+       SELECT organisation_id, site_id, id, gen_random_uuid(), 'd', now(), 'forced', 's', now() FROM zones""",
+    """INSERT INTO stills (organisation_id, site_id, zone_id, camera, at, kind, picture, thumbnail, width, height,
+                           sha256, source, received_at)
+       SELECT organisation_id, site_id, id, 'c', now(), 'motion', '\\x01', '\\x01', 1, 1, sha256('x'), 's', now()
+       FROM zones""",
+    """INSERT INTO contacts (organisation_id, tenant_id, name, added_at)
+       SELECT organisation_id, id, 'n', now() FROM tenants""",
+    """INSERT INTO bank_accounts (organisation_id, tenant_id, holder, bank, number, added_at)
+       SELECT organisation_id, id, 'h', 'b', '12345678', now() FROM tenants""",
+    """INSERT INTO privacy_requests (organisation_id, kind, user_ids, contact_ids, holder_ids, reason, asked_by,
+                                     asked_at, approval)
+       SELECT organisation_id, 'erasure', array[id], '{}', '{}', 'r', 'x', now(), 1 FROM users LIMIT 1""",
     """INSERT INTO api_tokens (organisation_id, user_id, name, prefix, secret_hash, rights, created_at, created_by,
                                expires_at)
        SELECT organisation_id, id, 'x', 'p', decode(repeat('00', 32), 'hex'), '{see_points}', now(), 'x',

@@ -1,0 +1,1 @@
+"""What is seen of people: zones, stills of cameras, badge events of doors."""

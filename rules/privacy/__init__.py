@@ -1,0 +1,1 @@
+"""What is personal, why it is kept and for how long."""
