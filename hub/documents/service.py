@@ -1,6 +1,5 @@
 """Print: invoices as PDF."""
 
-import asyncio
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -11,19 +10,23 @@ import typst
 
 from hub.documents.rows import PrintedInvoice
 from hub.errors import InvalidError
+from hub.workers import Workers
 
 LANGUAGES = ("zh", "en")
+PRINTERS = 2
+PRINTS_WAITING_MAX = 20
+_printers = Workers("print", PRINTERS, PRINTS_WAITING_MAX, "Too many papers are being printed now; try again shortly.")
 
 
 async def invoice_pdf(invoice: PrintedInvoice) -> bytes:
     """Give the invoice as PDF (A4, tagged); the same invoice gives the same bytes.
 
     The font is Noto Sans CJK from the package noto_cjk_sans_otc, so no font of the system is needed.
-    Raises InvalidError for a language that it cannot print.
+    Raises InvalidError for a language that it cannot print, UnavailableError while too many papers wait.
     """
     if invoice.language not in LANGUAGES:
         raise InvalidError(f"'{invoice.language}' is not a language of this program; choose zh or en.")
-    return await asyncio.to_thread(_compile, invoice)
+    return await _printers.run(_compile, invoice)
 
 
 def _compile(invoice: PrintedInvoice) -> bytes:

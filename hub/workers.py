@@ -1,0 +1,33 @@
+"""Work that takes a core for long, beside the event loop: bounded in threads and in what may wait."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from hub.errors import UnavailableError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Workers:
+    """``threads`` work at one time and ``queue_max`` tasks wait; whoever comes then is told ``busy``.
+
+    Each kind of work has its own, so that many prints keep nobody from signing in.
+    """
+
+    def __init__(self, name: str, threads: int, queue_max: int, busy: str) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._places = threading.BoundedSemaphore(threads + queue_max)
+        self._busy = busy
+
+    async def run(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Give what ``work`` gives; raises UnavailableError at once when too much waits."""
+        if not self._places.acquire(blocking=False):
+            raise UnavailableError(self._busy)
+
+        task = self._pool.submit(work, *arguments, **named)
+        task.add_done_callback(lambda _: self._places.release())  # also when nobody waits for it any more
+        return await asyncio.wrap_future(task)
