@@ -20,7 +20,6 @@ ALGORITHMS: dict[str, type[RSAKey] | type[ECKey] | type[OKPKey]] = {
 }
 RSA_BITS_MIN = 2048
 LEEWAY = timedelta(seconds=60)  # how far the provider's clock may be from ours
-AUTHENTICATED_WITHIN = timedelta(hours=12)  # how long ago somebody may have proved to the provider who he is
 TIME_END = 1e11  # in seconds since 1970: beyond what dates hold
 SUBJECT_CHARACTERS_MAX = 255
 REFUSAL = "This sign-in could not be completed; start again, or sign in with your password."
@@ -80,14 +79,16 @@ def strong(key: Key) -> bool:
     return known and (not isinstance(key, RSAKey) or key.public_key.key_size >= RSA_BITS_MIN)
 
 
-def read_claims(said: Mapping[str, Any], issuer: str, client_id: str, nonce: str, now: datetime) -> Claims:
+def read_claims(
+    said: Mapping[str, Any], issuer: str, client_id: str, nonce: str, now: datetime, within: timedelta
+) -> Claims:
     """Check what a signed ID token says (OpenID Connect Core 1.0, 3.1.3.7); raises RefusedIdentityError."""
     audience = said.get("aud")
     meant_for = audience if isinstance(audience, list) else [audience]
     party = said.get("azp", client_id if len(meant_for) == 1 else None)
     subject = said.get("sub")
     moment, leeway = now.timestamp(), LEEWAY.total_seconds()
-    oldest = (now - AUTHENTICATED_WITHIN).timestamp()
+    oldest = (now - within).timestamp()
     faults = {
         "of another issuer": said.get("iss") != issuer,
         "for somebody else": client_id not in meant_for or party != client_id,

@@ -22,10 +22,11 @@ from joserfc.jwk import KeySet
 
 from hub import outbound
 from hub.access import id_token
-from hub.access.id_token import AUTHENTICATED_WITHIN, Claims, RefusedIdentityError
+from hub.access.id_token import Claims, RefusedIdentityError
 from hub.errors import InvalidError, UnavailableError
 
 SCOPE = "openid email"
+AUTHENTICATED_WITHIN = timedelta(hours=12)  # how long ago somebody may have proved to the provider who he is
 METADATA_LIFE = timedelta(hours=1)
 KEYS_AGAIN_AFTER = timedelta(seconds=60)  # for a key that we do not know; whoever sends such keys asks no oftener
 ASKED_AGAIN_AFTER = timedelta(seconds=10)  # a provider that did not answer: others do not wait for it one by one
@@ -94,8 +95,13 @@ class Issuer:
         self._keys_at = self._failed_at = datetime.min.replace(tzinfo=UTC)
         self._asking = asyncio.Lock()
 
-    async def departure(self, secrets: Secrets, redirect_uri: str, now: datetime) -> str:
-        """Give the address to which a browser is sent; raises ProviderDownError."""
+    async def departure(
+        self, secrets: Secrets, redirect_uri: str, now: datetime, within: timedelta = AUTHENTICATED_WITHIN
+    ) -> str:
+        """Give the address to which a browser is sent; raises ProviderDownError.
+
+        Whoever comes back has proved ``within`` this time there who he is.
+        """
         metadata = await self._known(now)
         address: str = prepare_grant_uri(
             metadata.authorization_endpoint,
@@ -107,12 +113,18 @@ class Issuer:
             nonce=secrets.nonce,
             code_challenge=create_s256_code_challenge(secrets.verifier),
             code_challenge_method="S256",
-            max_age=str(int(AUTHENTICATED_WITHIN.total_seconds())),
+            max_age=str(int(within.total_seconds())),
         )
         return address
 
     async def arrival(
-        self, code: str, said_issuer: str | None, secrets: Secrets, redirect_uri: str, now: datetime
+        self,
+        code: str,
+        said_issuer: str | None,
+        secrets: Secrets,
+        redirect_uri: str,
+        now: datetime,
+        within: timedelta = AUTHENTICATED_WITHIN,
     ) -> Claims:
         """Give who it is that came back with ``code``; raises RefusedIdentityError or ProviderDownError."""
         metadata = await self._known(now)
@@ -120,7 +132,7 @@ class Issuer:
             raise RefusedIdentityError("the answer comes from another issuer")
         token = await self._id_token(metadata, code, secrets.verifier, redirect_uri)
         said = await self._verified(token, metadata, now)
-        return id_token.read_claims(said, self.provider.issuer, self.provider.client_id, secrets.nonce, now)
+        return id_token.read_claims(said, self.provider.issuer, self.provider.client_id, secrets.nonce, now, within)
 
     async def close(self) -> None:
         """Hang up."""

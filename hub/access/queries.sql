@@ -146,7 +146,7 @@ DELETE FROM sessions WHERE token_hash IN (
 -- name: session
 SELECT u.id AS user_id, o.id AS organisation_id, u.organisation_id AS home_id, u.login, u.name, u.kind, u.tenant_id,
        u.language, s.csrf, s.expires_at, s.id AS session_id, s.seen_at, s.stage = 'full' AS through,
-       coalesce(c.totp_seed IS NOT NULL, false) AS enrolled, s.factors, s.authenticated_at
+       coalesce(c.totp_seed IS NOT NULL, false) AS enrolled, s.factors, s.authenticated_at, s.site_id
 FROM sessions s
 JOIN users u ON u.id = s.user_id
 JOIN organisations h ON h.id = u.organisation_id
@@ -181,7 +181,9 @@ WHERE user_id = %(user)s AND (since IS NULL OR since <= %(now)s) AND (until IS N
 ORDER BY role, scope, site_id, building_id;
 
 -- name: touch
-UPDATE sessions SET seen_at = %(now)s WHERE token_hash = %(token_hash)s AND seen_at < %(stale)s;
+WITH touched AS (
+    UPDATE sessions SET seen_at = %(now)s WHERE token_hash = %(token_hash)s AND seen_at < %(stale)s RETURNING user_id
+) UPDATE users SET seen_at = %(now)s FROM touched WHERE id = touched.user_id;
 
 -- name: close_session
 DELETE FROM sessions s USING users u WHERE s.token_hash = %(token_hash)s AND u.id = s.user_id
@@ -324,7 +326,7 @@ ORDER BY g.until <= now() NULLS FIRST, g.role, g.granted_at;
 SELECT g.id, g.user_id, g.role, g.scope, g.site_id, g.building_id, coalesce(b.name_zh, s.name_zh) AS place_zh,
        coalesce(b.name_en, s.name_en) AS place_en, g.since, g.until, g.granted_by, g.granted_at
 FROM grants g LEFT JOIN sites s ON s.id = g.site_id LEFT JOIN spaces b ON b.id = g.building_id
-WHERE g.id = %(id)s;
+WHERE g.id = %(id)s AND g.user_id = %(user)s;
 
 -- name: end_role
 UPDATE grants SET until = %(now)s WHERE id = %(id)s AND (until IS NULL OR until > %(now)s);
@@ -345,3 +347,88 @@ ORDER BY g.id FOR UPDATE;
 SELECT s.id AS site_id, b.id AS building_id
 FROM sites s LEFT JOIN spaces b ON b.site_id = s.id AND b.kind = 'building' AND b.code = %(building)s
 WHERE s.code = %(site)s AND (%(building)s::text IS NULL OR b.id IS NOT NULL);
+
+-- name: drop_departures
+DELETE FROM departures WHERE expires_at < %(now)s
+   OR state_hash IN (SELECT state_hash FROM departures ORDER BY expires_at DESC OFFSET %(most)s);
+
+-- name: depart
+INSERT INTO departures (state_hash, browser_hash, provider, nonce, verifier, user_id, invitation_hash, again, back, expires_at)
+VALUES (%(state)s, %(browser)s, %(provider)s, %(nonce)s, %(verifier)s, %(user)s, %(invitation)s, %(again)s, %(back)s,
+        %(expires_at)s);
+
+-- name: come_back
+-- Once: whoever comes a second time with the same answer finds nothing.
+DELETE FROM departures
+WHERE state_hash = %(state)s AND browser_hash = %(browser)s AND provider = %(provider)s AND expires_at > %(now)s
+RETURNING nonce, verifier, user_id, invitation_hash, again, back;
+
+-- name: open_organisation_named
+SELECT id FROM organisations WHERE code = %(code)s AND closed_at IS NULL;
+
+-- name: use_identity
+UPDATE identities SET last_used_at = %(now)s
+WHERE organisation_id = %(organisation)s AND issuer = %(issuer)s AND subject = %(subject)s
+RETURNING user_id;
+
+-- name: answer_invitation
+-- Used up by the statement that accepts it, like a link by which somebody chooses a password.
+UPDATE invitations SET used_at = %(now)s
+WHERE token_hash = %(hash)s AND organisation_id = %(organisation)s AND purpose = 'invitation' AND used_at IS NULL
+  AND superseded_at IS NULL AND expires_at > %(now)s
+RETURNING user_id;
+
+-- name: staff_by_mail
+SELECT id FROM users WHERE organisation_id = %(organisation)s AND email = %(email)s AND active AND kind = 'staff';
+
+-- name: link
+INSERT INTO identities (organisation_id, user_id, issuer, subject, linked_at, linked_by, last_used_at)
+SELECT organisation_id, id, %(issuer)s, %(subject)s, %(now)s, %(by)s, %(now)s
+FROM users WHERE id = %(user)s AND organisation_id = %(organisation)s AND kind = 'staff';
+
+-- name: identities
+SELECT id, user_id, issuer, linked_at, linked_by, last_used_at FROM identities
+WHERE user_id = %(user)s AND organisation_id = %(organisation)s ORDER BY linked_at;
+
+-- name: unlink
+DELETE FROM identities WHERE id = %(id)s AND user_id = %(user)s AND organisation_id = %(organisation)s
+RETURNING id, user_id, issuer, linked_at, linked_by, last_used_at;
+
+-- name: people
+SELECT u.id, u.login, u.name, u.kind, u.active, u.language, u.email, t.code AS tenant, u.created_at,
+       greatest(u.seen_at, (SELECT max(s.seen_at) FROM sessions s WHERE s.user_id = u.id AND s.stage = 'full')) AS seen_at
+FROM users u LEFT JOIN tenants t ON t.id = u.tenant_id
+WHERE %(user)s::uuid IS NULL OR u.id = %(user)s
+ORDER BY u.kind, u.login;
+
+-- name: standings
+SELECT u.id AS user_id, c.totp_seed IS NOT NULL AS enrolled,
+       c.password_hash IS NOT NULL OR EXISTS (SELECT FROM identities i WHERE i.user_id = u.id) AS opens,
+       (SELECT max(i.expires_at) FROM invitations i
+        WHERE i.user_id = u.id AND i.used_at IS NULL AND i.superseded_at IS NULL AND i.expires_at > %(now)s) AS invited_until
+FROM users u LEFT JOIN credentials c ON c.user_id = u.id
+WHERE u.organisation_id = %(organisation)s AND (%(user)s::uuid IS NULL OR u.id = %(user)s);
+
+-- name: roles_of_all
+SELECT g.id, g.user_id, g.role, g.scope, g.site_id, g.building_id, coalesce(b.name_zh, s.name_zh) AS place_zh,
+       coalesce(b.name_en, s.name_en) AS place_en, g.since, g.until, g.granted_by, g.granted_at
+FROM grants g LEFT JOIN sites s ON s.id = g.site_id LEFT JOIN spaces b ON b.id = g.building_id
+WHERE g.until IS NULL OR g.until > %(now)s
+ORDER BY g.role, g.granted_at;
+
+-- name: set_active
+UPDATE users SET active = %(active)s WHERE id = %(id)s AND active <> %(active)s;
+
+-- name: set_name
+UPDATE users SET name = %(name)s, language = %(language)s WHERE id = %(id)s;
+
+-- name: siblings
+SELECT o.id, o.code, o.name_zh, o.name_en FROM organisations o, organisations h
+WHERE h.id = %(home)s AND o.closed_at IS NULL AND (o.id = h.id OR %(over_group)s AND o.group_id = h.group_id)
+ORDER BY o.id <> h.id, o.code;
+
+-- name: act_in
+UPDATE sessions SET token_hash = %(new)s, csrf = %(csrf)s, acting_id = %(acting)s, site_id = NULL WHERE token_hash = %(old)s;
+
+-- name: look_at
+UPDATE sessions SET site_id = %(site)s WHERE id = %(session)s;

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from hub.access.rights import CLEARANCES, RIGHTS, Right, rights_of
+from hub.access.rights import CLEARANCES, RIGHTS, WHOLE_ONLY, Right, rights_of
 from hub.store.database import Actor
 
 
@@ -114,6 +114,7 @@ class Session:
 
     ``through`` is false between password and code: such a session opens nothing but the page that asks for the code.
     ``authenticated_at`` is when he last proved who he is with all his factors; None for programs with a token.
+    ``site_id`` is the one site that he has chosen to look at; None for all.
     """
 
     user_id: UUID
@@ -132,6 +133,7 @@ class Session:
     enrolled: bool = False
     factors: Sequence[str] = ()
     authenticated_at: datetime | None = None
+    site_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,8 +158,13 @@ class Visitor(Session):
         return right in self.rights
 
     def actor(self, *needed: Right, address: str = "", request_id: str = "") -> Actor:
-        """Give in whose name a transaction for any one of ``needed`` runs: confined to where he has such a right."""
+        """Give in whose name a transaction for any one of ``needed`` runs: confined to where he has such a right.
+
+        And to the site that he has chosen, but for what concerns the organisation as a whole.
+        """
         used = [grant for grant in self.grants if not needed or grant.rights.intersection(needed)]
+        if self.site_id is not None and not (needed and WHOLE_ONLY.issuperset(needed)):
+            used = [cut for grant in used if (cut := grant.inside(self.site_id)) is not None]
         held = frozenset(self.rights)
         return Actor(
             self.login,
@@ -241,74 +248,3 @@ class Invitation:
     language: str
     purpose: str
     expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class HeldRole:
-    """A role that somebody holds, held or will hold, with where and for how long."""
-
-    id: UUID
-    user_id: UUID
-    role: str
-    scope: str
-    site_id: UUID | None
-    building_id: UUID | None
-    place_zh: str | None
-    place_en: str | None
-    since: datetime | None
-    until: datetime | None
-    granted_by: str
-    granted_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """A site, or one of its buildings."""
-
-    site_id: UUID
-    building_id: UUID | None
-
-
-@dataclass(frozen=True, slots=True)
-class TokenOwner:
-    """Whose an API token is, and whether it opens anything now."""
-
-    id: UUID
-    name: str
-    rights: list[str]
-    site_id: UUID | None
-    building_id: UUID | None
-    expires_at: datetime
-    revoked: bool
-    user_id: UUID
-    organisation_id: UUID
-    login: str
-    kind: str
-    language: str
-    active: bool
-    closed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """An API token as a list shows it; ``refused_at`` is when it was last tried in vain."""
-
-    id: UUID
-    user_id: UUID
-    login: str
-    kind: str
-    name: str
-    prefix: str
-    rights: list[str]
-    site_id: UUID | None
-    building_id: UUID | None
-    place_zh: str | None
-    place_en: str | None
-    created_at: datetime
-    created_by: str
-    expires_at: datetime
-    last_used_at: datetime | None
-    last_used_address: str
-    refused_at: datetime | None
-    revoked_at: datetime | None
-    revoked_by: str | None

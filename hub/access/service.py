@@ -44,8 +44,9 @@ async def add_user(
     language: str = "zh",
     skills: Sequence[str] = (),
     zones: Sequence[str] = (),
+    everywhere: bool = True,
 ) -> UUID:
-    """Add a user to the transaction's organisation, with a role in all of it.
+    """Add a user to the transaction's organisation, with a role in all of it, or with none yet if not ``everywhere``.
 
     ``secret`` is his password; without one he cannot sign in before he has been invited.  Raises ConflictError for a
     login or mail address that somebody has, InvalidError for a weak password or what is not written as asked.
@@ -77,7 +78,8 @@ async def add_user(
     async with tx.under(Role.DOOR):
         await tx.run(SQL["add_credentials"], {"user": user_id, "organisation": tx.organisation, "hash": kept})
     await audit.record(tx, "added", "user", user_id, {"login": values["login"]})
-    await grant(tx, user_id, role)
+    if everywhere:
+        await grant(tx, user_id, role)
     return user_id
 
 

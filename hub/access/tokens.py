@@ -12,7 +12,7 @@ from psycopg.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
 
 from hub import refusals
 from hub.access.rights import Right
-from hub.access.rows import CutGrant, Grant, Token, TokenOwner, User, Visitor
+from hub.access.rows import CutGrant, Grant, User, Visitor
 from hub.audit import service as audit
 from hub.errors import ConflictError, ForbiddenError, HubError, InvalidError, NotFoundError
 from hub.store.database import Actor, Database, Role, Transaction
@@ -32,6 +32,51 @@ TOKENS_MAX = 20  # of one account
 RIGHTS = (Right.SEE_CONSOLE, Right.SEE_POINTS, Right.ADD_STILLS)  # what routes under /api ask for
 KINDS = ("staff", "service")  # of users; the API has nothing for people from outside
 REFUSAL = "This token is not known here, has ended or was revoked; ask an administrator for another."
+
+
+@dataclass(frozen=True, slots=True)
+class TokenOwner:
+    """Whose an API token is, and whether it opens anything now."""
+
+    id: UUID
+    name: str
+    rights: list[str]
+    site_id: UUID | None
+    building_id: UUID | None
+    expires_at: datetime
+    revoked: bool
+    user_id: UUID
+    organisation_id: UUID
+    login: str
+    kind: str
+    language: str
+    active: bool
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An API token as a list shows it; ``refused_at`` is when it was last tried in vain."""
+
+    id: UUID
+    user_id: UUID
+    login: str
+    kind: str
+    name: str
+    prefix: str
+    rights: list[str]
+    site_id: UUID | None
+    building_id: UUID | None
+    place_zh: str | None
+    place_en: str | None
+    created_at: datetime
+    created_by: str
+    expires_at: datetime
+    last_used_at: datetime | None
+    last_used_address: str
+    refused_at: datetime | None
+    revoked_at: datetime | None
+    revoked_by: str | None
 
 
 class TokenRefusedError(HubError):

@@ -47,9 +47,9 @@ CREATE TABLE identities ( -- who somebody is at an identity provider: the pair o
     UNIQUE (user_id, issuer),
     FOREIGN KEY (organisation_id, user_id) REFERENCES users (organisation_id, id) ON DELETE CASCADE
 );
-CALL plantroom.protect('identities', 'SELECT, DELETE');
+CALL plantroom.protect('identities', 'SELECT');
 CREATE POLICY door ON identities TO plantroom_door USING (true) WITH CHECK (true);
-GRANT SELECT, INSERT, UPDATE (last_used_at) ON identities TO plantroom_door;
+GRANT SELECT, INSERT, UPDATE (last_used_at), DELETE ON identities TO plantroom_door;
 
 CREATE TABLE departures ( -- browsers that were sent to a provider and have not come back; each comes back once
     state_hash bytea PRIMARY KEY CHECK (length(state_hash) = 32),
@@ -59,6 +59,7 @@ CREATE TABLE departures ( -- browsers that were sent to a provider and have not 
     verifier text NOT NULL,
     user_id uuid REFERENCES users ON DELETE CASCADE, -- who links the identity to his account
     invitation_hash bytea, -- of the invitation that is answered with the identity; neither: somebody signs in
+    again boolean NOT NULL, -- he has to prove anew there who he is
     back text NOT NULL,
     expires_at timestamptz NOT NULL
 );
