@@ -21,9 +21,20 @@ async def serve(settings: WebSettings, host: str, port: int) -> None:
     database = Database(settings.dsn)
     await database.open()
     try:
-        await server(database, settings, host, port).serve()
+        await _until_cancelled(server(database, settings, host, port))
     finally:
         await database.close()
+
+
+async def _until_cancelled(web: uvicorn.Server) -> None:
+    """Serve; when cancelled, let the server end what it has begun instead of cutting it off."""
+    serving = asyncio.create_task(web.serve())
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        web.should_exit = True
+        await serving
+        raise
 
 
 def server(database: Database, settings: WebSettings, host: str, port: int) -> uvicorn.Server:

