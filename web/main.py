@@ -9,7 +9,7 @@ from web.app import create
 from web.settings import WebSettings
 from web.wire import protocol
 
-STOP_WITHIN_S = 3
+STOP_WITHIN_S = 2  # who supervises us waits three seconds
 KEEP_ALIVE_S = 5
 CONNECTIONS_MAX = 2_000  # more are told to come back later; the service needs as many files (LimitNOFILE)
 HEAD_MAX_BYTES = 16_384
