@@ -34,6 +34,17 @@ class LinkError(Exception):
         self.taken_over = taken_over
 
 
+class _Closing(ssl.SSLSocket):
+    """Closes itself when the handshake fails; paho only forgets it."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
 @dataclass(frozen=True, slots=True)
 class Broker:
     """Where the broker is and who we are there: by certificate and key (files), or by name and password.
@@ -55,6 +66,7 @@ class Broker:
             return None
         context = ssl.create_default_context(cafile=self.ca)  # a certificate is required, and its name is checked
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.sslsocket_class = _Closing
         if self.certificate is not None:
             context.load_cert_chain(self.certificate, self.key)
         return context

@@ -5,6 +5,7 @@ import os
 import pwd
 import socket
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -72,6 +73,10 @@ def _place(
     folder = out.absolute() if out else known.folder if known else None
     if folder is None:
         raise typer.BadParameter("say where Mosquitto's files shall be", param_hint="--out")
+    if address and not _is_address(address):
+        raise typer.BadParameter("is an address of this machine, like 192.0.2.7", param_hint="--address")
+    if user and user not in {one.pw_name for one in pwd.getpwall()}:
+        raise typer.BadParameter("there is no such user on this machine", param_hint="--user")
     names = hosts or ([*known.hosts] if known else [socket.getfqdn()])
     return Place(
         folder,
@@ -80,6 +85,13 @@ def _place(
         address if address is not None else known.address if known else "",
         user if user is not None else known.user if known else _usual_user(),
     )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return "%" not in text and bool(ip_address(text))
+    except ValueError:
+        return False
 
 
 def _usual_user() -> str:

@@ -38,6 +38,17 @@ class UnusableFilesError(Exception):
     """The certificates for the connection to the broker cannot be used: the sentence says why."""
 
 
+class _Closing(ssl.SSLSocket):
+    """Closes itself when the handshake fails; paho only forgets it."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
 @dataclass(frozen=True, slots=True)
 class Broker:
     """Where the broker is and who the hub is there: by certificate and key (files), or by name and password.
@@ -62,6 +73,7 @@ class Broker:
         except OSError as error:
             raise UnusableFilesError(f"{self.ca} cannot be used ({error.strerror or error})") from None
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.sslsocket_class = _Closing
         self.show(context)
         return context
 
