@@ -15,6 +15,7 @@ from deploy.commands import (
     edge,
     gateway,
     hub,
+    keys,
     organisation,
     readings,
     role,
@@ -37,6 +38,7 @@ app.add_typer(hub.app, name="hub")
 app.add_typer(web.app, name="web")
 app.add_typer(sim.app, name="sim")
 app.add_typer(user.app, name="user")
+app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(broker.app, name="broker")

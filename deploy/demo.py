@@ -94,7 +94,9 @@ async def up(
     programs = _programs(settings, site_path, running, seed)
     secrets = _secrets(servers, hub_dsn)
     for name, words in programs.items():
-        own = {**secrets, f"{PREFIX}BROKER_ADDRESS": edge_broker} if name == "edge" and edge_broker else secrets
+        own = secrets | {f"{PREFIX}SECOND_FACTOR": "offered"}
+        if name == "edge" and edge_broker:
+            own[f"{PREFIX}BROKER_ADDRESS"] = edge_broker
         argv = ["python", "-m", "deploy", *words]
         supervisor.start(name, argv, data / "logs" / f"{name}.log", env=_environment(own if name != "sim" else {}))
     await _until(
@@ -209,5 +211,6 @@ def say_ready(settings: Settings, people: list[park.LogIn], started: dict[str, f
     console.print(f"\n[bold]Plantroom is ready[/] after {ready_s:.0f} s, {rss_mb:.0f} MB in all processes.")
     console.print(f"Open http://{settings.web_host}:{settings.web_port}/ and sign in as one of:")
     for person in people:
-        console.print(f"  {person.login:<14} {person.password:<14} {person.role:<14} {person.name}", highlight=False)
+        console.print(f"  {person.login:<14} {person.password:<20} {person.role:<14} {person.name}", highlight=False)
+    console.print("A second factor is offered here, not required; elsewhere the staff cannot go without one.")
     console.print(f"Data and logs are in {settings.data}. Ctrl-C stops everything.\n", soft_wrap=True)

@@ -6,7 +6,6 @@ from uuid import UUID
 
 import psycopg
 
-from hub.access import service as access
 from hub.assets import service as assets
 from hub.errors import NotFoundError
 from hub.leases import service as leases
@@ -49,19 +48,3 @@ def organisation_id(owner_dsn: str, code: str | None) -> UUID:
         asked = f"There is no organisation '{code}'" if code else "Name one with --organisation"
         raise NotFoundError(f"{asked}; known are: {', '.join(known) or 'none yet'}.")
     return known[code]
-
-
-async def add_user(
-    hub: str, organisation: UUID, login: str, name: str, role: str, password: str, tenant: str | None
-) -> None:
-    """Add a user; raises the hub's refusals."""
-    async with transaction(hub, organisation) as tx:
-        tenant_id = await _tenant_id(tx, tenant) if tenant else None
-        await access.add_user(tx, login, name, role, password, tenant_id=tenant_id)
-
-
-async def _tenant_id(tx: Transaction, code: str) -> UUID:
-    for tenant in await leases.tenants(tx):
-        if tenant.code == code:
-            return tenant.id
-    raise NotFoundError(f"There is no tenant '{code}'.")

@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     authority: Path | None = None
     web_host: str = "127.0.0.1"
     web_port: Port = 8080
+    keys_file: Path | None = None
+    second_factor: Literal["required", "offered"] = "required"
     public_address: str = ""
     trusted_proxies: Words = ()
     outbound_allow: Words = ()
@@ -198,8 +200,11 @@ def _refuse_unknown(names: Iterable[str]) -> None:
 
 
 def _secret(value: SecretStr, file: Path | None) -> str:
-    if file is None:
-        return value.get_secret_value()
+    return value.get_secret_value() if file is None else secret_of(file)
+
+
+def secret_of(file: Path) -> str:
+    """Give what a secret file holds; raises SettingsError."""
     try:
         with file.open() as text:
             _warn_if_open(file, os.fstat(text.fileno()).st_mode)

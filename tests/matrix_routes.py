@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from tests.matrix_world import Place, World, roles
+from tests.matrix_world import PASSWORD, Place, World, roles
 
 Values = Mapping[str, Any]
 Asked = Callable[[World, Place, str], Values]  # world, the realm asked about, the visitor's login
@@ -65,6 +65,7 @@ def _step(verb: str) -> Asked:
 
 ANYONE = Entry(frozenset(), anyone=True)
 PUBLIC = Entry(frozenset(), public=True)
+HALFWAY = ANYONE  # between password and second factor; whoever is through, or nobody at all, is sent to the door
 CONSOLE = ("administrator", "manager", "engineer", "security", "auditor")
 ORDERS = ("administrator", "manager", "engineer", "auditor")
 POINTS = ("administrator", "manager", "engineer", "billing", "auditor")
@@ -75,6 +76,30 @@ ROUTES: dict[tuple[str, str], Entry] = {
     ("GET", "/sign-in"): PUBLIC,
     ("POST", "/sign-in"): PUBLIC,
     ("GET", "/api/health"): PUBLIC,
+    ("GET", "/welcome"): PUBLIC,
+    ("POST", "/welcome"): PUBLIC,
+    ("GET", "/reset"): PUBLIC,
+    ("POST", "/reset"): PUBLIC,
+    ("GET", "/sign-in/again"): ANYONE,
+    ("POST", "/sign-in/again"): Entry(frozenset(), anyone=True, form=lambda *_: {"password": PASSWORD}),
+    ("GET", "/second-factor"): HALFWAY,
+    ("POST", "/second-factor"): HALFWAY,
+    ("GET", "/second-factor/set-up"): HALFWAY,
+    ("POST", "/second-factor/set-up"): HALFWAY,
+    ("POST", "/second-factor/leave"): HALFWAY,
+    ("GET", "/account"): ANYONE,
+    ("GET", "/account/sessions.csv"): ANYONE,
+    ("POST", "/account/sessions/end-others"): ANYONE,
+    ("POST", "/account/sessions/{session_id}/end"): Entry(
+        frozenset(), anyone=True, path=lambda *_: {"session_id": uuid4()}
+    ),
+    ("GET", "/account/password"): ANYONE,
+    ("POST", "/account/password"): Entry(frozenset(), anyone=True, form=lambda *_: {"current": PASSWORD}),
+    ("GET", "/account/factor"): ANYONE,
+    ("POST", "/account/factor"): ANYONE,
+    ("POST", "/account/factor/give-up"): ANYONE,
+    ("POST", "/account/codes"): ANYONE,
+    ("POST", "/account/email"): ANYONE,
     ("POST", "/sign-out"): ANYONE,
     ("POST", "/language"): Entry(frozenset(), anyone=True, form=lambda *_: {"language": "en"}),
     ("GET", "/"): ANYONE,

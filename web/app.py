@@ -12,7 +12,7 @@ from hub.alarms import definitions
 from hub.api import routes as api
 from hub.store import live as channel
 from hub.store.database import Database
-from web import errors, files, live, sign_in
+from web import account, errors, files, live, second_factor, sign_in, welcome
 from web.boards import Boards
 from web.console import alarms, billing, gateways, orders, overview, points
 from web.lists import LiveList
@@ -28,7 +28,9 @@ from web.witness import Witness
 NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
 }  # fmt: skip
-PAGES = (sign_in, live, overview, alarms, orders, points, gateways, billing, jobs, papers)
+PAGES = (
+    sign_in, second_factor, welcome, account, live, overview, alarms, orders, points, gateways, billing, jobs, papers,
+)  # fmt: skip
 LISTS: tuple[LiveList, ...] = (
     overview.TILES, alarms.LIST, alarms.CHIPS, orders.LIST, orders.SHEET, points.LIST, points.ONE, gateways.LIST,
     jobs.LIST, jobs.JOB,

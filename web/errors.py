@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -13,13 +13,15 @@ from hub.errors import HubError
 from web.bearer import ASK
 from web.render import render
 from web.security import headers_for
-from web.session import SignInNeededError, Visit, language_of
+from web.session import FreshProofNeededError, SignInNeededError, Visit, language_of
 
 log = logging.getLogger(__name__)
 
 NO_SUCH_PAGE = "There is no such page."
 BUG = "Something went wrong here; it has been noted. Try again, or report the reference."
+PROVE_AGAIN = "Sign in again first: this asks for a proof of who you are that is a few minutes old at most."
 UNKNOWN = 401  # nobody is signed in
+FORBIDDEN = 403
 HTTP_SENTENCES = {404: NO_SUCH_PAGE, 405: "This page cannot do that."}
 
 
@@ -56,6 +58,18 @@ async def ask_to_sign_in(request: Request, error: Exception) -> Response:  # noq
     return RedirectResponse(f"/sign-in{back}", status_code=303)
 
 
+async def ask_again(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
+    """Let somebody prove once more who he is before a grave act, and bring him back to the page that he came from."""
+    if request.url.path.startswith("/api/"):
+        return JSONResponse({"error": PROVE_AGAIN, "reference": ""}, FORBIDDEN)
+    came_from = str(request.url) if request.method == "GET" else request.headers.get("Referer", "/")
+    page = urlsplit(came_from)
+    path = f"/sign-in/again?next={quote(page.path + (f'?{page.query}' if page.query else ''))}"
+    if request.headers.get("HX-Request") == "true":
+        return Response(status_code=204, headers={"HX-Redirect": path})
+    return RedirectResponse(path, status_code=303)
+
+
 async def not_valid(request: Request, error: Exception) -> Response:
     """Answer a form or an address whose fields are missing or of the wrong kind."""
     assert isinstance(error, RequestValidationError)
@@ -85,6 +99,7 @@ def install(app: FastAPI) -> None:
     """Put these answers in place."""
     app.add_exception_handler(HubError, refuse)
     app.add_exception_handler(SignInNeededError, ask_to_sign_in)
+    app.add_exception_handler(FreshProofNeededError, ask_again)
     app.add_exception_handler(RequestValidationError, not_valid)
     app.add_exception_handler(HTTPException, http_failure)
     app.add_exception_handler(Exception, bug)

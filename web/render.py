@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
 from hub.access.rights import Right
-from web import files, language, words
+from web import browsers, files, language, words
 
 UTC_ZONE = ZoneInfo("UTC")
 
@@ -48,6 +48,7 @@ def environment(spoken: str) -> Environment:
         price=lambda value: language.price(value, spoken),
         amount=lambda value: language.amount(value, spoken),
         exact=lambda value: language.number(Decimal(value), spoken),
+        browser=browsers.browser,
         actor=lambda login: translations.gettext(words.actor(login)),
         day=lambda value: language.day(value, spoken),
         comma=lambda parts: language.comma(parts, spoken),

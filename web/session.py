@@ -12,14 +12,15 @@ from fastapi import Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.requests import HTTPConnection
 
-from hub.access import service as access
+from hub.access import session as sessions
 from hub.access import tokens
+from hub.access.door import Knock
 from hub.access.rights import Right
-from hub.access.rows import Visitor
+from hub.access.rows import Browser, SignedIn, Visitor
 from hub.assets import service as assets
 from hub.assets.rows import Site
 from hub.errors import ForbiddenError
-from hub.store.database import Database, Transaction
+from hub.store.database import Database, Role, Transaction
 from rules.detect.book import RuleBook
 from web import bearer, language
 from web.render import UTC_ZONE, render
@@ -27,6 +28,7 @@ from web.settings import WebSettings
 
 COOKIE = "plantroom_session"
 LANGUAGE_COOKIE = "plantroom_language"
+BROWSER_COOKIE = "plantroom_browser"  # by which the door knows a browser again; it opens nothing
 CSRF_HEADER = "X-CSRF-Token"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 YEAR_S = 365 * 24 * 3600
@@ -34,6 +36,10 @@ YEAR_S = 365 * 24 * 3600
 
 class SignInNeededError(Exception):
     """Nobody is signed in, or no longer."""
+
+
+class FreshProofNeededError(Exception):
+    """Somebody is signed in, but proved who he is too long ago for this act."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,24 @@ class Visit:
         actor = self.who.actor(*self.needed, address=address_of(self.request), request_id=self.request.state.request_id)
         async with self.database.transaction(self.who.organisation_id, actor) as tx:
             yield tx
+
+    @asynccontextmanager
+    async def at_home(self, role: Role = Role.DOOR) -> AsyncIterator[Transaction]:
+        """Open a transaction about the visitor's own account, in his own organisation."""
+        actor = self.knock.actor(self.who.login, self.who.user_id)
+        async with self.database.transaction(self.who.home_id, actor, role) as tx:
+            yield tx
+
+    @property
+    def settings(self) -> WebSettings:
+        """What the web process was told."""
+        told: WebSettings = self.request.app.state.settings
+        return told
+
+    @property
+    def knock(self) -> Knock:
+        """The request as the door sees it."""
+        return knock_of(self.request, self.now)
 
     def text(self, template: str, site: Site | None, **context: Any) -> str:
         """Render a template with what every page knows."""
@@ -114,11 +138,35 @@ def address_of(connection: HTTPConnection) -> str:
     return connection.client.host if connection.client else ""
 
 
+def token_of(connection: HTTPConnection) -> str:
+    """Give the session's token, '' where there is none."""
+    return connection.cookies.get(cookie_name(connection.app.state.settings), "")
+
+
+def knock_of(request: Request, now: datetime) -> Knock:
+    """Give what the door asks of a request: when, from where, in which browser."""
+    mark = request.cookies.get(cookie_name(request.app.state.settings, BROWSER_COOKIE), "")
+    browser = Browser(request.headers.get("User-Agent", ""), mark)
+    return Knock(address_of(request), now, browser, request.state.request_id)
+
+
+def let_in(response: Response, settings: WebSettings, opened: SignedIn) -> None:
+    """Give the browser a session's new token, and the mark by which it is known again."""
+    set_cookie(response, settings, COOKIE, opened.token, int(sessions.SESSION_LIFE.total_seconds()))
+    if opened.mark:
+        set_cookie(response, settings, BROWSER_COOKIE, opened.mark, YEAR_S)
+
+
 async def visitor_of(connection: HTTPConnection) -> Visitor | None:
-    """Give who holds the session cookie of a request or a socket."""
-    settings: WebSettings = connection.app.state.settings
-    token = connection.cookies.get(cookie_name(settings))
-    return await access.visitor(connection.app.state.database, token, datetime.now(UTC)) if token else None
+    """Give who holds the session cookie of a request or a socket; nobody who has not yet given his second factor."""
+    token, policy = token_of(connection), connection.app.state.settings.keeper.policy
+    return await sessions.visitor(connection.app.state.database, token, datetime.now(UTC), policy) if token else None
+
+
+async def halfway_of(request: Request) -> Visitor | None:
+    """Give who has given his password and has still to give, or to set up, his second factor."""
+    token, policy = token_of(request), request.app.state.settings.keeper.policy
+    return await sessions.halfway(request.app.state.database, token, datetime.now(UTC), policy) if token else None
 
 
 def language_of(request: Request) -> str:
@@ -146,13 +194,17 @@ async def _holder(request: Request, secret: str) -> Visitor:
 
 
 class Needs:
-    """A route's declaration of its right: any one of ``rights`` opens it; none named: any signed-in visitor."""
+    """A route's declaration of its right: any one of ``rights`` opens it; none named: any signed-in visitor.
 
-    def __init__(self, *rights: Right) -> None:
+    ``fresh``: the visitor has to have proved who he is, with all his factors, a few minutes ago.
+    """
+
+    def __init__(self, *rights: Right, fresh: bool = False) -> None:
         self.rights = rights
+        self.fresh = fresh
 
     async def __call__(self, request: Request) -> Visit:
-        """Let the visitor in; raises SignInNeededError or ForbiddenError."""
+        """Let the visitor in; raises SignInNeededError, ForbiddenError or FreshProofNeededError."""
         secret = bearer.secret(request, cookie_name(request.app.state.settings))
         who = await (visitor_of(request) if secret is None else _holder(request, secret))
         if who is None:
@@ -161,12 +213,34 @@ class Needs:
         request.state.visit = visit
         if self.rights and not any(who.may(right) for right in self.rights):
             raise ForbiddenError("Your role does not include this page or act; ask an administrator if it should.")
-        if secret is None and request.method not in SAFE_METHODS and not same(await sent_token(request), who.csrf):
-            raise ForbiddenError("This form is out of date or comes from elsewhere; reload the page and try again.")
+        if secret is None:
+            await check_form(request, who)
+        if self.fresh and not sessions.is_fresh(who, visit.now):
+            raise FreshProofNeededError
         return visit
 
 
+class Halfway(Needs):
+    """A route for somebody who has given his password and still has to give, or to set up, his second factor."""
+
+    async def __call__(self, request: Request) -> Visit:
+        """Let him in; raises SignInNeededError for everybody else."""
+        who = await halfway_of(request)
+        if who is None:
+            raise SignInNeededError
+        await check_form(request, who)
+        return Visit(request, who, request.app.state.database, datetime.now(UTC))
+
+
+async def check_form(request: Request, who: Visitor) -> None:
+    """Refuse a form that does not carry the session's secret; raises ForbiddenError."""
+    if request.method not in SAFE_METHODS and not same(await sent_token(request), who.csrf):
+        raise ForbiddenError("This form is out of date or comes from elsewhere; reload the page and try again.")
+
+
 Anyone = Annotated[Visit, Depends(Needs())]
+AnyoneAgain = Annotated[Visit, Depends(Needs(fresh=True))]
+HalfwayVisit = Annotated[Visit, Depends(Halfway())]
 ConsoleVisit = Annotated[Visit, Depends(Needs(Right.SEE_CONSOLE))]
 PointsVisit = Annotated[Visit, Depends(Needs(Right.SEE_POINTS))]
 AlarmVisit = Annotated[Visit, Depends(Needs(Right.ACKNOWLEDGE_ALARMS))]

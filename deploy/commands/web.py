@@ -7,6 +7,7 @@ import typer
 from deploy import foreground
 from deploy.commands.options import Data, Rules, check_address
 from deploy.embedded import database as opened_database
+from deploy.keys import keeper
 from deploy.logins import prepare
 from deploy.settings import read as read_settings
 from hub.outbound import Allowed
@@ -33,5 +34,6 @@ def run(
             trusted_proxies=settings.trusted_proxies,
             outbound=Allowed.parse(settings.outbound_allow),
             rules_files=tuple(rules or ()),
+            keeper=keeper(settings),
         )
         foreground.run(main.serve(screens, settings.web_host, settings.web_port))

@@ -18,6 +18,7 @@ from hub.store.sql import queries
 SQL = queries(__package__)
 
 FAILURES_MAX = 100  # more are counted as many
+DOUBLINGS_MAX = 20  # beyond any ``most``
 KEPT = timedelta(days=2)
 ROWS_MAX = 200_000
 
@@ -37,7 +38,8 @@ class Patience:
     def wait(self, failures: int) -> timedelta:
         """Give how long nobody may guess after so many wrong guesses."""
         beyond = min(failures, FAILURES_MAX) - self.free
-        return min(self.first * 2 ** (beyond - 1), self.most) if beyond > 0 else timedelta()
+        doubled = min(beyond - 1, DOUBLINGS_MAX)
+        return min(self.first * 2**doubled, self.most) if beyond > 0 else timedelta()
 
 
 PLACE = Patience(4, timedelta(seconds=30), timedelta(minutes=15), timedelta(hours=1))

@@ -86,18 +86,18 @@ async def sign_in(
     UnavailableError when too many sign in at once.
     """
     knock = Knock(address, now, browser, request_id)
-    name = login.strip()
-    name = name.lower() if LOGIN.fullmatch(name) else ""  # checked first: lower() makes ASCII of some look-alikes
-    async with _slow_refusals(), _checked(database, name, said, knock, keeper) as (tx, account):
+    async with _slow_refusals(), _checked(database, login, said, knock, keeper) as (tx, account):
         opened = await session.begin(tx, account, ("password",), browser, now, keeper.policy if keeper else None)
         return _marked(opened, keeper, account.id, browser) if opened.through else opened
 
 
 @asynccontextmanager
 async def _checked(
-    database: Database, login: str, said: str, knock: Knock, keeper: Keeper | None
+    database: Database, typed: str, said: str, knock: Knock, keeper: Keeper | None
 ) -> AsyncIterator[tuple[Transaction, Account]]:
-    """Give the account whose password was said, in a transaction of Role.DOOR; raises ForbiddenError."""
+    """Give the account whose name was typed and password said, in a transaction of Role.DOOR; raises ForbiddenError."""
+    login = typed.strip()
+    login = login.lower() if LOGIN.fullmatch(login) else ""  # checked first: lower() makes ASCII of some look-alikes
     asked = {"login": login, "now": knock.now}
     async with database.transaction(None, knock.actor(login), Role.DOOR) as tx:
         account = await tx.maybe(Account, SQL["account"], asked)
@@ -119,7 +119,7 @@ async def _checked(
                 await tx.run(SQL["renew_hash"], {"user": fresh.id, "hash": renewed})
             yield tx, fresh
             return
-        await _refused(tx, "sign-in refused", counted, login, user_id, why, knock)
+        await _refused(tx, "sign-in refused", counted, typed, user_id, why, knock)
     raise ForbiddenError(REFUSAL)
 
 

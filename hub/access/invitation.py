@@ -5,10 +5,12 @@ It is used once; a newer one ends the older.  It changes the password and nothin
 for it afterwards, and never loses it by this way.
 """
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from time import monotonic
 from uuid import UUID
 
 from hub.access import backoff, password, session
@@ -23,6 +25,7 @@ SQL = queries(__package__)
 LIFE = {"invitation": timedelta(hours=72), "reset": timedelta(minutes=10)}
 TOKEN_BYTES = 32
 RESETS_PER_HOUR_MAX = 3  # of one account
+RESET_TAKES_S = 0.5  # more than to look and to write a mail
 PAGE = "/welcome"
 STALE = "This link is not valid any more, or was used already; ask for a new one."
 
@@ -88,8 +91,14 @@ async def accept(database: Database, token: str, chosen: str, actor: Actor, now:
 async def ask_reset(database: Database, said: str, actor: Actor, now: datetime, post: Post) -> None:
     """Have a link posted to whoever has this login or mail address, is active and has a password; to nobody otherwise.
 
-    ``post`` puts the mail into the outbox.  Says nothing either way.
+    ``post`` puts the mail into the outbox.  Says nothing either way, and takes as long.
     """
+    started_s = monotonic()
+    await _ask_reset(database, said, actor, now, post)
+    await asyncio.sleep(started_s + RESET_TAKES_S - monotonic())
+
+
+async def _ask_reset(database: Database, said: str, actor: Actor, now: datetime, post: Post) -> None:
     name = said.strip().lower() if said.isascii() else ""
     counted = backoff.of_address("reset", actor.address, backoff.RESETS)
     async with database.transaction(None, actor, Role.DOOR) as tx:

@@ -35,6 +35,7 @@ CHARACTERS_MIN = 10
 CHARACTERS_MAX = 128
 SCORE_MIN = 3  # of zxcvbn: more than 10^8 guesses
 JUDGED_CHARACTERS = 32  # zxcvbn's time grows with the cube; a beginning that is strong enough makes the whole so
+WORD_CHARACTERS_MIN = 3  # shorter words around the user may stand in a password by chance
 HISTORY = 5  # the present one and those before it that cannot be taken again
 # Words that everybody would try here; policy.md prints them.
 CONTEXT_WORDS = (
@@ -97,10 +98,19 @@ def fault(password: str, words: Iterable[str] = ()) -> str:
         return LENGTH
     if password.lower() in _stolen():
         return KNOWN
-    tried = sorted({part for word in (*words, *CONTEXT_WORDS) for part in (word, *word.split()) if part})
+    tried = sorted({part.lower() for word in (*words, *CONTEXT_WORDS) for part in (word, *word.split()) if part})
+    judged = _without(password.lower(), tried)[:JUDGED_CHARACTERS]
     with _zxcvbn:
-        score = int(zxcvbn(password[:JUDGED_CHARACTERS], user_inputs=tried)["score"])
+        score = int(zxcvbn(judged, user_inputs=tried)["score"]) if judged else 0
     return "" if score >= SCORE_MIN else WEAK
+
+
+def _without(password: str, words: Iterable[str]) -> str:
+    """Give what is left of a password without the words that everybody tries; zxcvbn finds three of them strong."""
+    for word in sorted(words, key=len, reverse=True):
+        if len(word) >= WORD_CHARACTERS_MIN or not word.isascii():
+            password = password.replace(word, "")
+    return password
 
 
 @cache

@@ -49,6 +49,11 @@ SELECT word FROM (
     UNION ALL SELECT unnest(ARRAY[code, name_zh, name_en]) FROM sites
 ) known WHERE word <> '';
 
+-- name: credentials
+SELECT u.email, c.password_set_at, c.totp_since,
+       (SELECT count(*) FROM recovery_codes r WHERE r.user_id = u.id AND r.used_at IS NULL) AS codes_left
+FROM users u LEFT JOIN credentials c ON c.user_id = u.id WHERE u.id = %(user)s AND u.organisation_id = %(organisation)s;
+
 -- name: past_passwords
 (SELECT password_hash AS word FROM credentials WHERE user_id = %(user)s AND password_hash IS NOT NULL)
 UNION ALL (SELECT password_hash FROM password_history WHERE user_id = %(user)s ORDER BY replaced_at DESC LIMIT %(most)s);
@@ -70,7 +75,13 @@ DELETE FROM password_history h WHERE user_id = %(user)s AND ctid NOT IN (
     SELECT ctid FROM password_history WHERE user_id = %(user)s ORDER BY replaced_at DESC LIMIT %(most)s);
 
 -- name: seed
-SELECT user_id, totp_seed FROM credentials WHERE user_id = %(user)s AND totp_seed IS NOT NULL;
+SELECT user_id, organisation_id, totp_seed FROM credentials WHERE user_id = %(user)s AND totp_seed IS NOT NULL;
+
+-- name: seeds
+SELECT user_id, organisation_id, totp_seed FROM credentials WHERE totp_seed IS NOT NULL FOR UPDATE;
+
+-- name: seal_seed_again
+UPDATE credentials SET totp_seed = %(seed)s WHERE user_id = %(user)s AND totp_seed = %(old)s;
 
 -- name: use_step
 UPDATE credentials SET totp_step = %(step)s WHERE user_id = %(user)s AND totp_step < %(step)s;

@@ -35,6 +35,7 @@ class Seed:
     """The sealed seed of a second factor."""
 
     user_id: UUID
+    organisation_id: UUID
     totp_seed: bytes
 
 
@@ -223,6 +224,16 @@ class Opened:
     expires_at: datetime
     address: str
     user_agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What opens somebody's account, as far as he is shown it."""
+
+    email: str | None
+    password_set_at: datetime | None
+    totp_since: datetime | None
+    codes_left: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from hub.access import backoff, password
 from hub.access.door import REFUSAL, REFUSAL_TAKES_S, sign_in
 from hub.access.invitation import check_email
 from hub.access.rights import KINDS, RIGHTS
-from hub.access.rows import User
+from hub.access.rows import Credentials, User
 from hub.access.session import SESSION_IDLE, SESSION_IDLE_PHONE, SESSION_LIFE, sign_out, visitor
 from hub.audit import service as audit
 from hub.errors import ConflictError, InvalidError, NotFoundError
@@ -19,8 +19,8 @@ from hub.store.database import Database, Role, Transaction
 from hub.store.sql import queries
 
 __all__ = [
-    "REFUSAL", "REFUSAL_TAKES_S", "SESSION_IDLE", "SESSION_LIFE", "add_user", "check_role", "drop_expired", "grant",
-    "set_email", "set_language", "sign_in", "sign_out", "users", "visitor",
+    "REFUSAL", "REFUSAL_TAKES_S", "SESSION_IDLE", "SESSION_LIFE", "add_user", "check_role", "credentials",
+    "drop_expired", "grant", "set_email", "set_language", "sign_in", "sign_out", "users", "visitor",
 ]  # fmt: skip
 
 SQL = queries(__package__)
@@ -99,6 +99,13 @@ async def set_email(tx: Transaction, user_id: UUID, email: str) -> None:
     except CheckViolation as error:
         raise InvalidError("This is not a mail address; write it like name@example.com.") from error
     await audit.record(tx, "changed the mail address", "user", user_id)
+
+
+async def credentials(tx: Transaction, user_id: UUID) -> Credentials:
+    """Give what opens a user's account; raises NotFoundError for nobody of this organisation."""
+    async with tx.under(Role.DOOR):
+        asked = {"user": user_id, "organisation": tx.organisation}
+        return await tx.one(Credentials, SQL["credentials"], asked, what="user")
 
 
 async def drop_expired(database: Database, now: datetime) -> int:

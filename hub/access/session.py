@@ -6,6 +6,7 @@ the code.  Every step gives a new token, and the old one is dead.
 """
 
 import hashlib
+import re
 import secrets
 from collections.abc import Collection
 from dataclasses import asdict, replace
@@ -30,6 +31,8 @@ FRESH = timedelta(minutes=10)  # how long somebody may do what asks for a fresh 
 SESSIONS_MAX = 10  # of one account; the oldest goes
 TOUCH_EVERY = timedelta(minutes=1)
 USER_AGENT_CHARACTERS_MAX = 120
+
+EVERYBODYS = re.compile(r"Mozilla/5\.0 |AppleWebKit/[\d.]+ |\(KHTML, like Gecko\) ")  # in the name of every browser
 
 FIELD_ROLES = frozenset({"technician", "contractor"})
 SECOND_FACTORS = frozenset({"totp", "recovery", "oidc-mfa"})
@@ -75,8 +78,9 @@ async def begin(
     return SignedIn(token, csrf, expires_at, through, account.enrolled)
 
 
-def _plain(text: str) -> str:
-    return "".join(one if one.isprintable() else " " for one in text)[:USER_AGENT_CHARACTERS_MAX]
+def _plain(user_agent: str) -> str:
+    said = "".join(one if one.isprintable() else " " for one in EVERYBODYS.sub("", user_agent))
+    return said[:USER_AGENT_CHARACTERS_MAX]
 
 
 async def renew(tx: Transaction, who: Visitor, token: str, factors: Collection[str], now: datetime) -> SignedIn:
@@ -105,9 +109,9 @@ async def visitor(database: Database, token: str, now: datetime, policy: SecondF
 
 
 async def halfway(database: Database, token: str, now: datetime, policy: SecondFactor | None = None) -> Visitor | None:
-    """Give who has signed in with ``token`` up to the second factor, which is still to come."""
+    """Give who has signed in with ``token``, a few minutes ago, up to the second factor, which is still to come."""
     who = await _holder(database, token, now, policy or shipped())
-    return who if who is not None and not who.through else None
+    return who if who is not None and not who.through and is_fresh(who, now) else None
 
 
 async def _holder(database: Database, token: str, now: datetime, policy: SecondFactor) -> Visitor | None:
@@ -122,6 +126,11 @@ async def _holder(database: Database, token: str, now: datetime, policy: SecondF
             return None
         await tx.run(SQL["touch"], {**asked, "stale": now - TOUCH_EVERY})
     return replace(who, through=who.through and is_through(who.enrolled, who.roles, who.factors, now, policy))
+
+
+def asks_second_factor(who: Visitor, now: datetime, policy: SecondFactor | None = None) -> bool:
+    """Whether somebody's roles ask for a second factor, so that he cannot go without."""
+    return (policy or shipped()).needed(who.roles, now.date())
 
 
 def idle(who: Visitor) -> timedelta:

@@ -151,7 +151,7 @@ async def test_each_visitor_gets_what_is_declared_and_nothing_of_others(
                 said = verdict(entry, login, realm, answer)
                 if said:
                     wrong.append(f"{login} {realm} {' '.join(key)}: {said}")
-                if key[1] in ("/sign-out", "/sign-in"):
+                if key[1].startswith(("/sign-", "/account")):  # the session has ended or has another token
                     csrf = await sign_in(client, app, login)
         after = strangers(dsns, stage, login)
     postgres.drop(dsns.owner)

@@ -23,7 +23,8 @@ from web.settings import WebSettings
 
 ENGLISH = {"Accept-Language": "en"}
 PASSWORD = "only for these tests"
-PUBLIC = {("GET", "/sign-in"), ("POST", "/sign-in"), ("GET", "/api/health")}
+DOORS = ("/sign-in", "/welcome", "/reset")
+PUBLIC = {("GET", "/api/health"), *((verb, door) for verb in ("GET", "POST") for door in DOORS)}
 
 
 @pytest.fixture
