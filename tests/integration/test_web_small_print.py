@@ -22,6 +22,9 @@ ELSEWHERE = {"Origin": "https://elsewhere.example"}
 KINDS = re.compile(r"text/[a-z]+; charset=utf-8|application/(json|pdf|problem\+json)", re.IGNORECASE)
 
 
+DOORS = ("/welcome", "/reset")  # for people who are not signed in
+
+
 @pytest.fixture
 def app(database: Database, park: Park) -> FastAPI:
     return create(database, WebSettings(park.dsns.hub, broadcast=False))
@@ -99,7 +102,7 @@ async def test_every_page_lets_its_visitor_go(app: FastAPI, client: httpx.AsyncC
     pages = 0
     for address in addresses(app):
         answer = await client.get(address)
-        if answer.status_code == 200 and "<html" in answer.text:
+        if answer.status_code == 200 and "<html" in answer.text and address not in DOORS:
             pages += 1
             assert 'action="/sign-out"' in answer.text, address
     assert pages > 5
