@@ -83,27 +83,29 @@ def configure(settings: Settings, authority: Authority, place: Place, own: Path,
     """
     mosquitto.prepare(place)
     own.mkdir(parents=True, exist_ok=True, mode=0o700)
-    revoked = _certify(authority, place.folder, place.user, place.hosts, now, anew=anew)
-    revoked |= _certify(authority, own, "", (), now, anew=anew)
     ca = authority.certificate.public_bytes(Encoding.PEM).decode()
-    mosquitto.write(own, [(mosquitto.CA, ca)])
-    mosquitto.write(place.folder, [(mosquitto.CA, ca), (mosquitto.CONFIG, mosquitto.configuration(place))], place.user)
-    files.revoke(settings, authority, revoked)
+    given, revoked = _certified(authority, place.folder, place.hosts, now, anew=anew)
+    configuration = mosquitto.configuration(place)
+    mosquitto.write(place.folder, [*given, (mosquitto.CA, ca), (mosquitto.CONFIG, configuration)], place.user)
+    given, ours = _certified(authority, own, (), now, anew=anew)
+    for name, text in (*given, (mosquitto.CA, ca)):
+        write_private(own / name, text)
+    files.revoke(settings, authority, revoked | ours)
     write_private(files.folder(settings) / PLACE_FILE, place.dump())
 
 
-def _certify(
-    authority: Authority, folder: Path, user: str, hosts: Sequence[str], now: datetime, *, anew: bool
-) -> dict[int, datetime]:
-    """See to key and certificate of the broker (by its hosts) or the hub (without); gives what that revokes."""
+def _certified(
+    authority: Authority, folder: Path, hosts: Sequence[str], now: datetime, *, anew: bool
+) -> tuple[list[tuple[str, str]], dict[int, datetime]]:
+    """Certify the broker (by its hosts) or the hub where that is due; gives the files and what they revoke."""
     held = _held(folder / mosquitto.CERTIFICATE)
     if held is not None and not anew and _is_good(held, authority, hosts, now):
-        return {}
+        return [], {}
     key = new_key()
     made = authority.broker(key.public_key(), hosts, now) if hosts else authority.hub(key.public_key(), now)
     pem = made.public_bytes(Encoding.PEM).decode()
-    mosquitto.write(folder, [(mosquitto.KEY, key_pem(key).decode()), (mosquitto.CERTIFICATE, pem)], user)
-    return {held.serial_number: now} if held is not None and anew else {}
+    revoked = {held.serial_number: now} if held is not None and anew else {}
+    return [(mosquitto.KEY, key_pem(key).decode()), (mosquitto.CERTIFICATE, pem)], revoked
 
 
 def _held(path: Path) -> x509.Certificate | None:

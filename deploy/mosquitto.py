@@ -29,7 +29,7 @@ QUEUED_MESSAGES_MAX = 10_000
 QUEUED_BYTES_MAX = 256 * 1024 * 1024
 IN_FLIGHT_MAX = 100
 KEEPALIVE_MAX_S = 60
-FOLDER_MODE, FILE_MODE = 0o750, 0o640
+FOLDER_MODE, FILE_MODE = 0o2750, 0o640
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; those of 1.3 are all well
 
 NODE_SAYS = (Verb.NBIRTH, Verb.NDEATH, Verb.NDATA)
@@ -136,18 +136,17 @@ def prepare(place: Place) -> None:
 
 
 def write(folder: Path, files: Sequence[tuple[str, str]], user: str = "") -> None:
-    """Write files for ourselves and, as root, for the group of ``user`` to read: the broker changes none of them.
+    """Write files that the broker reads and does not change: by its group, which is the folder's (set-group-ID).
 
-    Raises BrokerFolderError.
+    As root the folder is given to the group of ``user``.  Raises BrokerFolderError.
     """
     try:
-        group = pwd.getpwnam(user).pw_gid if user and os.geteuid() == 0 else None
+        if user and os.geteuid() == 0:
+            os.chown(folder, -1, pwd.getpwnam(user).pw_gid)
+            folder.chmod(FOLDER_MODE)
         for name, text in files:
             write_private(folder / name, text)
-        if group is not None:
-            for path, mode in ((folder, FOLDER_MODE), *((folder / name, FILE_MODE) for name, _ in files)):
-                os.chown(path, -1, group)
-                path.chmod(mode)
+            (folder / name).chmod(FILE_MODE)
     except (OSError, KeyError) as error:
         raise _unwritable(folder, error) from None
 

@@ -120,7 +120,8 @@ def read(folder: Path) -> Authority:
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
         why = error.strerror if isinstance(error, OSError) else "not a key and a certificate"
         raise AuthorityError(
-            f"The certificate authority in {folder} cannot be used ({why}): bring its files back from the backup."
+            f"The certificate authority in {folder} cannot be used ({why}): run this as the owner of its files, "
+            "or bring them back from the backup."
         ) from None
     if not isinstance(key, EllipticCurvePrivateKey) or certificate.public_key() != key.public_key():
         raise AuthorityError(f"The key and the certificate in {folder} do not belong together: bring back the backup.")

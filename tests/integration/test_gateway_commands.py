@@ -150,8 +150,10 @@ def test_the_broker_s_files_are_read_by_its_user_and_changed_by_nobody_else(plac
     assert f"PLANTROOM_BROKER_ADDRESS=broker.example:{broker.port}" in said
     names = {path.name for path in broker.files.iterdir()}
     assert names == {"mosquitto.conf", "access", "ca.pem", "certificate.pem", "key.pem", "revoked.pem"}
-    given = os.geteuid() == 0 and any(user.pw_name == "mosquitto" for user in pwd.getpwall())
-    assert {mode(path) for path in broker.files.iterdir()} == {0o640 if given else 0o600}
+    assert {mode(path) for path in broker.files.iterdir()} == {0o640}
+    if os.geteuid() == 0 and any(user.pw_name == "mosquitto" for user in pwd.getpwall()):
+        assert {path.group() for path in (broker.files, *broker.files.iterdir())} == {"mosquitto"}
+        assert mode(broker.files) == 0o2750
     assert {path.stat().st_uid for path in broker.files.iterdir()} == {os.geteuid()}
     assert {mode(path) for path in (place.data / "hub").iterdir()} == {0o600}
     assert mode(place.data / "authority") == 0o700
