@@ -86,6 +86,15 @@ async def test_the_door_says_one_sentence_and_then_opens(stage: Stage, visitor: 
     assert visitor.complaints == []
 
 
+async def test_a_refusal_is_readable_before_anybody_signs_in(stage: Stage, visitor: Visitor, phone: Visitor) -> None:
+    for who in (visitor, phone):
+        page = await who.open("/alarms/%00")
+        wide = await page.evaluate("innerWidth")
+        found = await page.locator("main").bounding_box()
+        assert found is not None
+        assert found["width"] == wide
+
+
 async def test_the_filter_is_in_the_address_and_an_empty_list_says_why(stage: Stage, visitor: Visitor) -> None:
     page = await visitor.sign_in(stage.users["engineer"])
     await visitor.open("/points")
