@@ -6,13 +6,16 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
+import httpx
 import pytest
 import websockets
 from fastapi import FastAPI, Request
 from websockets.exceptions import InvalidStatus
 
+from hub.access import service as access
 from hub.store.database import Database
-from tests.conftest import Dsns
+from tests.builders import Dsns, Park, acting
+from tests.integration.test_web_rights import PASSWORD, sign_in
 from web import intake, main, throttle, wire
 from web.settings import WebSettings
 
@@ -81,7 +84,15 @@ async def _close(writer: asyncio.StreamWriter) -> None:
 
 
 def ask(path: str, *headers: str, method: str = "GET", body: str = "") -> str:
-    lines = [f"{method} {path} HTTP/1.1", "Host: plantroom.test", "Accept-Language: en", "Connection: close", *headers, "", body]
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        "Host: plantroom.test",
+        "Accept-Language: en",
+        "Connection: close",
+        *headers,
+        "",
+        body,
+    ]
     return "\r\n".join(lines)
 
 
@@ -214,3 +225,29 @@ async def test_an_address_holds_so_many_sockets_and_shakes_hands_so_often(serve:
             with pytest.raises(InvalidStatus) as caught:
                 await websockets.connect(f"ws://127.0.0.1:{port}/live", origin=here)  # type: ignore[arg-type]
             assert caught.value.response.status_code == 403
+
+
+async def test_one_user_holds_so_many_sockets_and_gets_them_back(serve: Serve, database: Database, park: Park) -> None:
+    async with database.transaction(park.organisation, acting("test", "administrator")) as tx:
+        await access.add_user(tx, "li.wei", "Li Wei", "engineer", PASSWORD, language="en")
+    async with serve(rates=throttle.Rates(sockets_per_user=2)) as port:
+        here = f"http://127.0.0.1:{port}"
+        async with httpx.AsyncClient(base_url=here) as client:
+            await sign_in(client, "li.wei", PASSWORD)
+            cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+
+        def live() -> websockets.connect:
+            return websockets.connect(
+                f"ws://127.0.0.1:{port}/live?list=alarms",
+                origin=here,
+                additional_headers={"Cookie": cookies},  # type: ignore[arg-type]
+            )
+
+        async with live() as first, live() as second:
+            await asyncio.gather(first.recv(), second.recv())
+            async with live() as third:
+                await third.wait_closed()
+                assert third.close_code == 1013  # try again later
+        await asyncio.sleep(0.2)
+        async with live() as again:
+            await again.recv()
