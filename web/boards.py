@@ -7,7 +7,8 @@ that differ once, and pushes them to everybody with the same list, filter, langu
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +26,8 @@ REFRESH_EVERY_S = 0.2
 RETRY_S = 1.0
 MAILBOX_MAX = 100
 BOARDS_MAX = 1_000
+ACCESS = "access"  # the kind of a change of somebody's session, roles or account (migration 0009)
+DOUBT = ""
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +49,19 @@ class Key:
 
 @dataclass(slots=True, eq=False)
 class Mailbox:
-    """What waits to be sent to one socket; ``full`` when it reads too slowly and has to start again."""
+    """What waits to be sent to one socket; ``full`` when it reads too slowly and has to start again.
 
+    DOUBT among it says that ``owner`` may be gone, or may do less than before.
+    """
+
+    owner: Visitor
     waiting: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue(MAILBOX_MAX))
     full: bool = False
+
+    def concerns(self, change: Change) -> bool:
+        """Whether ``change`` may have changed what the owner may do."""
+        ours = change.organisation in (None, self.owner.home_id, self.owner.organisation_id)
+        return change.kind in ("", ACCESS) and (change.id == str(self.owner.user_id) or (ours and not change.id))
 
     def put(self, message: str) -> None:
         """Leave a message."""
@@ -139,6 +151,17 @@ class Boards:
         self.lists = lists
         self._database = database
         self._boards: dict[Key, Board] = {}
+        self._open: set[Mailbox] = set()
+
+    @contextmanager
+    def mailbox(self, owner: Visitor) -> Iterator[Mailbox]:
+        """Give a socket a mailbox for as long as it is open."""
+        made = Mailbox(owner)
+        self._open.add(made)
+        try:
+            yield made
+        finally:
+            self._open.discard(made)
 
     def join(self, who: Visitor, name: str, filters: Filters, mailbox: Mailbox) -> Board:
         """Let a socket look at a list; raises TooManyBoardsError."""
@@ -164,8 +187,11 @@ class Boards:
             self._boards.pop(board.key, None)
 
     async def follow(self, changes: Callable[[], AsyncIterator[Change]]) -> None:
-        """Tell the boards what changed, for as long as changes come."""
+        """Tell boards and sockets what changed, for as long as changes come."""
         async for change in changes():
+            for mailbox in self._open:
+                if mailbox.concerns(change):
+                    mailbox.put(DOUBT)
             for board in self._boards.values():
                 if board.concerns(change):
                     board.dirty.set()

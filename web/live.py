@@ -3,12 +3,13 @@
 import asyncio
 import json
 from contextlib import suppress
+from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from hub.access.rows import Visitor
-from web.boards import Boards, Mailbox, TooManyBoardsError, now_iso
+from web.boards import DOUBT, Boards, Mailbox, TooManyBoardsError, now_iso
 from web.session import visitor_of
 
 HEARTBEAT_S = 5.0
@@ -52,13 +53,19 @@ def _parse(spec: str) -> tuple[str, dict[str, str]]:
 
 
 async def _serve(socket: WebSocket, who: Visitor, boards: Boards, wanted: list[tuple[str, dict[str, str]]]) -> None:
-    mailbox = Mailbox()
+    with boards.mailbox(who) as mailbox:
+        await _deliver(socket, boards, wanted, mailbox)
+
+
+async def _deliver(
+    socket: WebSocket, boards: Boards, wanted: list[tuple[str, dict[str, str]]], mailbox: Mailbox
+) -> None:
     joined = []
     try:
         for name, filters in wanted:
-            joined.append(boards.join(who, name, filters, mailbox))
+            joined.append(boards.join(mailbox.owner, name, filters, mailbox))
         reader = asyncio.create_task(_read(socket))
-        writer = asyncio.create_task(_write(socket, mailbox, who))
+        writer = asyncio.create_task(_write(socket, mailbox))
         done, left = await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
         for task in left:
             task.cancel()
@@ -78,20 +85,26 @@ async def _read(socket: WebSocket) -> None:
         pass  # a page says nothing; this notices when it goes away
 
 
-async def _write(socket: WebSocket, mailbox: Mailbox, who: Visitor) -> None:
+async def _write(socket: WebSocket, mailbox: Mailbox) -> None:
     clock = asyncio.get_running_loop().time
-    check_at = clock() + CHECK_SESSION_EVERY_S
+    who, check_at = mailbox.owner, clock() + _trusted_s(mailbox.owner)
     while not mailbox.full:
         try:
             message = await asyncio.wait_for(mailbox.waiting.get(), HEARTBEAT_S)
         except TimeoutError:
             message = json.dumps({"now": now_iso()})
-        if clock() >= check_at:
-            check_at = clock() + CHECK_SESSION_EVERY_S
+        if message == DOUBT or clock() >= check_at:
             now = await visitor_of(socket)
             # Gone, or no longer what the lists were chosen for.
             if now is None or (now.organisation_id, now.actor()) != (who.organisation_id, who.actor()):
                 await socket.close(SIGN_IN_NEEDED if now is None else RIGHTS_CHANGED)
                 return
-        await socket.send_text(message)
+            check_at = clock() + _trusted_s(now)
+        if message != DOUBT:
+            await socket.send_text(message)
     await socket.close(TRY_AGAIN_LATER)
+
+
+def _trusted_s(who: Visitor) -> float:
+    """Give for how many seconds nothing changes about somebody but what the live channel tells."""
+    return min(CHECK_SESSION_EVERY_S, max(0.0, (who.changes_at - datetime.now(UTC)).total_seconds()))

@@ -157,7 +157,8 @@ DELETE FROM sessions WHERE token_hash IN (
 -- name: session
 SELECT u.id AS user_id, o.id AS organisation_id, u.organisation_id AS home_id, u.login, u.name, u.kind, u.tenant_id,
        u.language, s.csrf, s.expires_at, s.id AS session_id, s.seen_at, s.stage = 'full' AS through,
-       coalesce(c.totp_seed IS NOT NULL, false) AS enrolled, s.factors, s.authenticated_at, s.site_id
+       coalesce(c.totp_seed IS NOT NULL, false) AS enrolled, s.factors, s.authenticated_at, s.site_id,
+       (SELECT min(g.until) FROM grants g WHERE g.user_id = u.id AND g.until > %(now)s) AS role_ends_at
 FROM sessions s
 JOIN users u ON u.id = s.user_id
 JOIN organisations h ON h.id = u.organisation_id

@@ -115,6 +115,7 @@ class Session:
 
     ``through`` is false between password and code: such a session opens nothing but the page that asks for the code.
     ``authenticated_at`` is when he last proved who he is with all his factors; None for programs with a token.
+    ``role_ends_at`` is when the first of his roles ends that have an end.
     ``site_id`` is the one site that he has chosen to look at; None for all.
     """
 
@@ -130,6 +131,7 @@ class Session:
     expires_at: datetime
     session_id: UUID | None = None
     seen_at: datetime | None = None
+    role_ends_at: datetime | None = None
     through: bool = True
     enrolled: bool = False
     factors: Sequence[str] = ()
@@ -157,6 +159,11 @@ class Visitor(Session):
     def may(self, right: Right) -> bool:
         """Whether he has ``right`` anywhere."""
         return right in self.rights
+
+    @property
+    def changes_at(self) -> datetime:
+        """When he can do less by the mere passing of time, or nothing any more."""
+        return min(self.expires_at, self.role_ends_at or self.expires_at)
 
     def actor(self, *needed: Right, address: str = "", request_id: str = "") -> Actor:
         """Give in whose name a transaction for any one of ``needed`` runs: confined to where he has such a right.

@@ -132,7 +132,10 @@ async def test_a_socket_ends_when_its_visitor_becomes_somebody_else(
     async with connect(address, origin=stage.url, additional_headers={"Cookie": cookies}) as socket:
         await socket.recv()
         with psycopg.connect(stage.park.dsns.owner) as connection:
-            connection.execute("UPDATE users SET role = 'billing' WHERE login = %s", [stage.users["engineer"]])
+            connection.execute(
+                "UPDATE grants SET role = 'billing' FROM users u WHERE u.id = user_id AND u.login = %s",
+                [stage.users["engineer"]],
+            )
         with suppress(ConnectionClosed):
             async with asyncio.timeout(5):
                 async for _ in socket:
