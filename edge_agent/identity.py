@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 from rules.wire import identity
 
 PRIVATE, PUBLIC = 0o600, 0o644
+UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)  # what the library says to rubbish
 
 
 class IdentityError(Exception):
@@ -93,7 +94,7 @@ class Identity:
         """Give the present certificate; raises IdentityError when it cannot be read or is over."""
         try:
             certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
-        except (OSError, ValueError) as error:
+        except (OSError, *UNREADABLE) as error:
             why = error.strerror if isinstance(error, OSError) else "it is not a certificate"
             raise IdentityError(f"The gateway's certificate {self.certificate} cannot be read ({why})") from None
         if now >= certificate.not_valid_after_utc:
@@ -122,7 +123,7 @@ class Identity:
         try:
             offered = x509.load_pem_x509_certificate(pem.encode())
             next_key = _read_key(self._next_key)
-        except (OSError, ValueError):
+        except (OSError, *UNREADABLE):
             raise IdentityError("A certificate came that cannot be read or was not asked for") from None
         names = [name.value for name in offered.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
         if offered.public_key() != next_key.public_key() or names != [self.name] or not self._is_of_ours(offered):
@@ -140,7 +141,7 @@ class Identity:
     def _is_of_ours(self, offered: x509.Certificate) -> bool:
         try:
             authorities = x509.load_pem_x509_certificates(self.ca.read_bytes())
-        except (OSError, ValueError):
+        except (OSError, *UNREADABLE):
             raise IdentityError(f"The authority's certificate {self.ca} cannot be read") from None
         return any(_issued(authority, offered) for authority in authorities)
 
@@ -148,7 +149,7 @@ class Identity:
 def _issued(authority: x509.Certificate, offered: x509.Certificate) -> bool:
     try:
         offered.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True
 
@@ -156,7 +157,7 @@ def _issued(authority: x509.Certificate, offered: x509.Certificate) -> bool:
 def _read_key(path: Path) -> EllipticCurvePrivateKey:
     try:
         key = load_pem_private_key(path.read_bytes(), None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except UNREADABLE:
         key = None
     if not isinstance(key, EllipticCurvePrivateKey):
         raise IdentityError(f"{path} does not hold a key of an elliptic curve without password; it is not renewed")

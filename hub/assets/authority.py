@@ -30,6 +30,7 @@ REQUEST_BYTES_MAX = 8_000
 KEY_BITS_MIN = 256
 KEY_FILE, CERTIFICATE_FILE = "ca.key", "ca.pem"
 OTHERS_MAY = 0o077
+UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)  # what the library says to rubbish
 
 
 class AuthorityError(Exception):
@@ -117,7 +118,7 @@ def read(folder: Path) -> Authority:
             raise AuthorityError(f"{key_path} can be read by others than its owner: chmod 600 it.")
         key = load_pem_private_key(key_path.read_bytes(), None)
         certificate = x509.load_pem_x509_certificate((folder / CERTIFICATE_FILE).read_bytes())
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except (OSError, *UNREADABLE) as error:
         why = error.strerror if isinstance(error, OSError) else "not a key and a certificate"
         raise AuthorityError(
             f"The certificate authority in {folder} cannot be used ({why}): run this as the owner of its files, "
@@ -136,7 +137,7 @@ def open_request(pem: bytes) -> tuple[str, EllipticCurvePublicKey]:
         request = x509.load_pem_x509_csr(pem)
         key, sound = request.public_key(), request.is_signature_valid
         names = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         raise InvalidError("That is not a certificate request (PEM, PKCS #10); make it anew.") from None
     if not isinstance(key, EllipticCurvePublicKey) or key.key_size < KEY_BITS_MIN:
         raise InvalidError("The request's key is not of an elliptic curve of 256 bits or more (P-256); make another.")

@@ -7,12 +7,12 @@ import logging
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from hub.assets import identity
-from hub.assets.authority import REQUEST_BYTES_MAX, Authority
+from hub.assets.authority import REQUEST_BYTES_MAX, UNREADABLE, Authority
 from hub.errors import ForbiddenError, HubError, InvalidError, NotFoundError, UnavailableError
 from hub.ingest.acts import Address, RenewalAsked
 from hub.refusals import Refusals
@@ -100,7 +100,7 @@ def holder(asked: RenewalAsked) -> str:
     try:
         held = x509.load_pem_x509_certificate(asked.held.encode())
         key, proof = held.public_key(), bytes.fromhex(asked.proof)
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         raise InvalidError("The request comes without a certificate or its proof; enrol the gateway anew.") from None
     if not isinstance(key, EllipticCurvePublicKey):
         raise InvalidError("The key in use is not of an elliptic curve; renew it by 'plantroom gateway renew'.")

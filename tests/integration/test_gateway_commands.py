@@ -3,7 +3,9 @@
 import json
 import os
 import pwd
+import shutil
 import stat
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -182,6 +184,40 @@ def test_somebody_else_s_configuration_stays(place: Installation) -> None:
     (out / "mosquitto.conf").write_text("listener 1883\n")
     assert "is not ours" in place.refuses("broker", "configure", "--out", str(out))
     assert [path.name for path in out.iterdir()] == ["mosquitto.conf"]
+
+
+@needs_mosquitto
+def test_after_the_loss_of_the_authority_everybody_is_let_in_anew(place: Installation) -> None:
+    before, broker = place.enrol(*AT), Mosquitto(place)
+    broker.configure()
+    shutil.rmtree(place.data / "authority")
+    broker.configure("--new-keys")
+    broker.start()
+    assert not opens(broker, before)
+    place.does("gateway", "revoke", *AT, "--because", "the authority was lost")
+    after = place.folder / "after"
+    place.does("gateway", "enrol", *AT, "--out", str(after))
+    broker.reload()
+    assert (opens(broker, before), opens(broker, after), opens(broker, place.data / "hub")) == (False, True, True)
+    broker.stop()
+
+
+def opens(broker: Mosquitto, papers: Path) -> bool:
+    client = broker.client(papers)
+    let_in = client.open()
+    client.close()
+    return let_in
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="OpenSSL's command is not installed")
+def test_the_request_that_openssl_makes_is_signed(place: Installation, tmp_path: Path) -> None:
+    key, csr = str(tmp_path / "key.pem"), str(tmp_path / "gw-1.csr")
+    for words in (
+        ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key],
+        ["req", "-new", "-key", key, "-subj", "/CN=RIVERSIDE\\/GW-1", "-out", csr],
+    ):
+        subprocess.run(["openssl", *words], check=True, capture_output=True)
+    place.does("gateway", "enrol", *AT, "--out", str(place.folder / "out"), "--csr", csr)
 
 
 # The doctor.

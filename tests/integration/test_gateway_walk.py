@@ -194,6 +194,17 @@ async def test_a_gateway_whose_certificate_ended_says_what_to_do(
     assert HOST not in caplog.text  # it did not even try
 
 
+async def test_the_hub_comes_back_by_new_keys_after_a_restart_of_the_broker(place: tuple[Mosquitto, Path, int]) -> None:
+    broker, _, _ = place
+    await asyncio.to_thread(broker.start)
+    async with running(run_hub(hub_of(broker))):
+        await until(lambda: broker.log.count("as plantroom/hub") == 1)
+        await asyncio.to_thread(broker.configure, "--new-keys")
+        await asyncio.to_thread(broker.stop)
+        await asyncio.to_thread(broker.start)
+        await until(lambda: broker.log.count("as plantroom/hub") == 2, timeout_s=20)
+
+
 async def test_hub_and_edge_say_why_they_do_not_trust_a_broker(
     place: tuple[Mosquitto, Path, int], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
