@@ -99,7 +99,7 @@ async def ask_reset(database: Database, said: str, actor: Actor, now: datetime, 
 
 
 async def _ask_reset(database: Database, said: str, actor: Actor, now: datetime, post: Post) -> None:
-    name = said.strip().lower() if said.isascii() else ""
+    name = said.strip().lower() if said.isascii() and said.strip().isprintable() else ""
     counted = backoff.of_address("reset", actor.address, backoff.RESETS)
     async with database.transaction(None, actor, Role.DOOR) as tx:
         await backoff.hold(tx, counted)
