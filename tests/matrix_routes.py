@@ -71,6 +71,7 @@ ORDERS = ("administrator", "manager", "engineer", "auditor")
 POINTS = ("administrator", "manager", "engineer", "billing", "auditor")
 LEASES = ("administrator", "manager", "billing", "auditor")
 PAPERS = (*LEASES, "tenant")
+AUDIT = ("administrator", "auditor")
 
 ROUTES: dict[tuple[str, str], Entry] = {
     ("GET", "/sign-in"): PUBLIC,
@@ -123,6 +124,11 @@ ROUTES: dict[tuple[str, str], Entry] = {
     ("GET", "/points/{code}"): allow(*POINTS, path=_of("point", "code")),
     ("GET", "/gateways"): allow(*CONSOLE),
     ("GET", "/gateways.csv"): allow(*CONSOLE),
+    ("GET", "/audit"): allow(*AUDIT, whole=True),
+    ("GET", "/audit.csv"): allow(*AUDIT, whole=True),
+    ("GET", "/audit/{entity}/{entity_id}"): allow(
+        *AUDIT, whole=True, path=lambda _, place, __: {"entity": "site", "entity_id": place.site}
+    ),
     ("GET", "/tenants"): allow(*LEASES),
     ("GET", "/tenants.csv"): allow(*LEASES),
     ("GET", "/leases"): allow(*LEASES),

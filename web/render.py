@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
 from hub.access.rights import Right
-from web import browsers, files, language, words
+from web import browsers, files, language, record_words, words
 
 UTC_ZONE = ZoneInfo("UTC")
 
@@ -39,7 +39,7 @@ def environment(spoken: str) -> Environment:
     )
     found.filters.update(
         said=translations.gettext,  # of a sentence that came from elsewhere: _() takes what it is given for markup
-        word=lambda code: translations.gettext(words.word(code)),
+        word=lambda code: translations.gettext(record_words.word(code)),
         named=lambda row, field="name": language.pick(row, field, spoken),
         number=lambda value, places=None: language.number(value, spoken, places),
         measured=lambda value, resolution: language.number(value, spoken, language.places(resolution)),

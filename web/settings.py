@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hub.access.door import Keeper
 from hub.access.vault import Vault
+from hub.audit.anchor import AnchorFile
 from hub.outbound import NOTHING, Allowed
 from web.throttle import USUAL, Rates
 
@@ -16,7 +17,8 @@ class WebSettings:
     ``public_address`` is what people type and what links in mails begin with, like https://plantroom.example.com; empty
     for any.  ``trusted_proxies`` (addresses and networks) may say for whom they speak.  ``rates`` hold back who asks
     too often.  ``outbound`` may be called although it lies inside.  ``broadcast`` off leaves pages without live rows.
-    ``rules_files`` are those that the hub runs with: cause and advice of an alarm come from them.  ``keeper`` keeps the
+    ``rules_files`` are those that the hub runs with: cause and advice of an alarm come from them.  ``anchors`` is where
+    the end of the audit record goes daily.  ``keeper`` keeps the
     door: the keys of the second factors and who needs one; where none is given the keys end with the process.
     """
 
@@ -27,6 +29,7 @@ class WebSettings:
     outbound: Allowed = NOTHING
     broadcast: bool = True
     rules_files: tuple[Path, ...] = ()
+    anchors: AnchorFile | None = None
     keeper: Keeper = field(default_factory=lambda: Keeper(Vault.passing()), repr=False)
 
     @property

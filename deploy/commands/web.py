@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from deploy import foreground
+from deploy.anchors import anchor_file
 from deploy.commands.options import Data, Rules, check_address
 from deploy.embedded import database as opened_database
 from deploy.keys import keeper
@@ -34,6 +35,7 @@ def run(
             trusted_proxies=settings.trusted_proxies,
             outbound=Allowed.parse(settings.outbound_allow),
             rules_files=tuple(rules or ()),
+            anchors=anchor_file(settings),
             keeper=keeper(settings),
         )
         foreground.run(main.serve(screens, settings.web_host, settings.web_port))

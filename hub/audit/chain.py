@@ -223,3 +223,9 @@ async def state(tx: Transaction, anchor: Anchor | None) -> State:
     told = await tx.one(Reach, SQL["state"], {"number": anchor.sealed_number if anchor else 0}, what="chain")
     seen = anchor is None or anchor.sealed_number == 0 or told.anchored_hash == anchor.hash
     return State(told.sealed, told.waiting, anchor, holds=seen)
+
+
+async def state_of(database: Database, anchor: Anchor | None) -> State:
+    """Give the same in a transaction of its own."""
+    async with database.transaction(None, SYSTEM, Role.SEALER) as tx:
+        return await state(tx, anchor)

@@ -80,12 +80,18 @@ async def take(tx: Transaction, order: Order, step: Step) -> Order:
         raise ConflictError(
             f"Work order {order.number} cannot be opened again: another one for the same fault is open; use that one."
         ) from error
-    await tell(tx, order.id, step, order.state, target, order.assignee_id)
-    return await fetch(tx, order.id)
+    moved = await fetch(tx, order.id)
+    await tell(tx, order.id, step, order.state, target, (order.assignee, moved.assignee))
+    return moved
 
 
 async def tell(
-    tx: Transaction, order_id: UUID, step: Step, before: str, after: Status, assignee_id: UUID | None = None
+    tx: Transaction,
+    order_id: UUID,
+    step: Step,
+    before: str,
+    after: Status,
+    assignees: tuple[str | None, str | None] = (None, None),
 ) -> None:
     """Write a step into the order's history and the audit record, and announce it."""
     entry = {
@@ -101,8 +107,8 @@ async def tell(
     }
     await tx.run(SQL["write_history"], entry)
     changed = {"state": [before, after.value]}
-    if step.verb in (Verb.ASSIGN, Verb.RETURN):
-        changed["assignee"] = [str(assignee_id or ""), str(step.assignee_id or "")]
+    if assignees[0] != assignees[1]:
+        changed["assignee"] = [name or "" for name in assignees]
     await audit.record(tx, step.verb.value, "work order", order_id, {"changed": changed, "note": step.note.en})
     await tx.run(SQL["announce"], {"id": order_id})
 
