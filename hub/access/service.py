@@ -26,8 +26,9 @@ __all__ = [
 SQL = queries(__package__)
 
 LINKS_KEPT = timedelta(days=7)
+TAKEN = "Somebody else of this organisation has this mail address; choose another."
 FORM = (
-    "a login has 2 to 64 of the characters a-z 0-9 . _ -, a name 1 to 120 visible ones, a mail address is written like "
+    "a login has 2 to 64 characters of a-z 0-9 . _ -, a name 1 to 120 visible ones, a mail address is written like "
     "name@example.com, a language is zh or en."
 )
 
@@ -70,9 +71,8 @@ async def add_user(
     try:
         user_id: UUID = await tx.value(SQL["add_user"], values)
     except UniqueViolation as error:
-        raise ConflictError(
-            f"There is already a user '{login}' or one with this mail address; choose another."
-        ) from error
+        mail = "email" in (error.diag.constraint_name or "")
+        raise ConflictError(TAKEN if mail else f"There is already a user '{login}'; choose another name.") from error
     except CheckViolation as error:
         raise InvalidError(f"User '{login}' cannot be added: {FORM}") from error
     async with tx.under(Role.DOOR):
@@ -95,7 +95,7 @@ async def set_email(tx: Transaction, user_id: UUID, email: str) -> None:
         if not await tx.run(SQL["set_email"], {"id": user_id, "email": kept, "organisation": tx.organisation}):
             raise NotFoundError("There is no such user.")
     except UniqueViolation as error:
-        raise ConflictError("Somebody else of this organisation has this mail address; choose another.") from error
+        raise ConflictError(TAKEN) from error
     except CheckViolation as error:
         raise InvalidError("This is not a mail address; write it like name@example.com.") from error
     await audit.record(tx, "changed the mail address", "user", user_id)

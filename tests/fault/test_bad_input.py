@@ -182,7 +182,7 @@ def test_users_and_readings_that_cannot_be_are_one_sentence(plantroom: CommandLi
         (["readings", "--point", "X", "--organisation", "NOPE", *asked], "known are: RIVERSIDE-GROUP."),
         (["user", "add", "li.wei", *add, "engineer"], "There is already a user 'li.wei'; choose another name."),
         (["user", "add", "LI.WEI", *add, "billing"], "There is already a user 'LI.WEI'; choose another name."),
-        (["user", "add", "wu", *add, "king"], "'king' is not a role; choose one of administrator, engineer,"),
+        (["user", "add", "wu", *add, "king"], "'king' is not a role; choose one of administrator, manager,"),
         (["user", "add", "wu", *add, "tenant"], "belongs to a tenant"),
         (["user", "add", "wu", *add, "tenant", "--tenant", "NOPE"], "There is no tenant 'NOPE'."),
         (["user", "add", "x" * 65, *add, "engineer"], "a login has 2 to 64 characters"),
