@@ -213,4 +213,8 @@ def say_ready(settings: Settings, people: list[park.LogIn], started: dict[str, f
     for person in people:
         console.print(f"  {person.login:<14} {person.password:<20} {person.role:<14} {person.name}", highlight=False)
     console.print("A second factor is offered here, not required; elsewhere the staff cannot go without one.")
+    console.print(
+        "The broker is on this machine only and knows no rights per gateway: for a building use Mosquitto.",
+        soft_wrap=True,
+    )
     console.print(f"Data and logs are in {settings.data}. Ctrl-C stops everything.\n", soft_wrap=True)

@@ -76,6 +76,14 @@ def test_it_listens_on_loopback_only_and_keeps_its_secrets(own_broker: Broker, h
     assert own_broker.password not in Path(f"/proc/{own_broker.child.pid}/cmdline").read_text()
 
 
+def test_it_says_at_its_start_that_it_is_for_this_machine_only(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    server = Broker(home)
+    server.start()
+    server.stop()
+    assert "on this machine only; it knows no rights per gateway" in caplog.text
+
+
 def test_a_broker_killed_hard_starts_again_on_its_port(own_broker: Broker) -> None:
     port, password = own_broker.port, own_broker.password
     os.kill(own_broker.child.pid, signal.SIGKILL)
