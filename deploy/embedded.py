@@ -157,7 +157,7 @@ def _refused(error: psycopg.Error) -> UnreachableServerError:
 def reason(error: psycopg.Error) -> str:
     """Give the server's reason in one line; libpq quotes pieces of a DSN that it cannot read, so not those."""
     if isinstance(error, psycopg.ProgrammingError):
-        return "it is not written like postgresql://user:password@host:5432/database, with special characters as %XX"
+        return "it is not written like postgresql://user@host:5432/database, with special characters as %XX"
     return " ".join(str(error).split())
 
 

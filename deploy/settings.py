@@ -11,7 +11,7 @@ import re
 import stat
 from collections.abc import Iterable
 from functools import cache
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -19,6 +19,7 @@ import platformdirs
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from deploy import transport
 from hub.outbound import Allowed
 
 PREFIX = "PLANTROOM_"
@@ -75,6 +76,9 @@ class Settings(BaseSettings):
     keys_file: Path | None = None
     second_factor: Literal["required", "offered"] = "required"
     public_address: str = ""
+    web_certificate: Path | None = None
+    web_key: Path | None = None
+    unencrypted: Words = ()
     trusted_proxies: Words = ()
     outbound_allow: Words = ()
     log_format: Literal["text", "json"] = "text"
@@ -143,16 +147,42 @@ class Settings(BaseSettings):
         if self.broker_ca and not self.broker_address:
             raise ValueError("broker_ca is for a broker at broker_address; the embedded broker is on this machine only")
         host, _ = self.broker() or ("localhost", 0)
-        if not self.broker_ca and not _is_here(host):
+        if not self.broker_ca and transport.leaves(host):
             raise ValueError(
                 f"the broker at {host} is spoken to by TLS only; give broker_ca, broker_certificate and broker_key "
                 "('plantroom broker configure' and 'plantroom gateway enrol' make them)"
             )
         return self
 
+    @field_validator("unencrypted", mode="after")
+    @classmethod
+    def _known_kinds(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            if one not in transport.KINDS:
+                raise ValueError(f"'{one}' cannot go in clear; choose from {', '.join(transport.KINDS)}")
+        return value
+
+    @model_validator(mode="after")
+    def _safe_web(self) -> Self:
+        if (self.web_certificate is None) != (self.web_key is None):
+            raise ValueError("web_certificate and web_key belong together; give both")
+        transport.check_web(
+            self.web_host,
+            encrypted=self.web_certificate is not None,
+            public_address=self.public_address,
+            unencrypted=self.unencrypted,
+        )
+        return self
+
     def dsn(self) -> str:
-        """Give the configured DSN, empty for the embedded server; raises SettingsError."""
-        return _secret(self.database_dsn, self.database_dsn_file)
+        """Give the configured DSN, empty for the embedded server; raises SettingsError or InClearError."""
+        dsn = _secret(self.database_dsn, self.database_dsn_file)
+        transport.check_database(dsn, self.unencrypted)
+        return dsn
+
+    def own_certificate(self) -> tuple[Path, Path] | None:
+        """Give the files of the web's certificate and key, where it speaks https itself."""
+        return (self.web_certificate, self.web_key) if self.web_certificate and self.web_key else None
 
     def password(self) -> str:
         """Give the configured broker password; raises SettingsError."""
@@ -166,14 +196,6 @@ class Settings(BaseSettings):
         """Give host and port of the configured broker; None for the embedded one."""
         host, _, port = self.broker_address.rpartition(":")
         return (host.strip("[]"), int(port)) if host else None
-
-
-def _is_here(host: str) -> bool:
-    """Whether a host is this machine, so that nobody listens in between."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def read(**overrides: Any) -> Settings:

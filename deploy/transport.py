@@ -1,7 +1,7 @@
 """Connections that leave this machine are encrypted, or the settings say in words which are not.
 
-``PLANTROOM_UNENCRYPTED`` names those (database, broker, web) that run over a private network, for example between the
-containers of one machine; ``plantroom doctor`` repeats it.
+``PLANTROOM_UNENCRYPTED`` names those (database, web) that run over a private network, for example between the
+containers of one machine.  The broker beyond this machine is always spoken to by TLS: see ``deploy/settings.py``.
 """
 
 from collections.abc import Collection
@@ -10,10 +10,12 @@ from ipaddress import ip_address
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
-from deploy.settings import SettingsError
-
-KINDS = ("database", "broker", "web")
+KINDS = ("database", "web")
 CHECKED = ("verify-full", "verify-ca")  # TLS of which the server's certificate is checked
+
+
+class InClearError(ValueError):
+    """A connection would leave this machine unencrypted: the sentence says which and what to do."""
 
 
 def leaves(host: str) -> bool:
@@ -27,7 +29,7 @@ def leaves(host: str) -> bool:
 
 
 def check_database(dsn: str, unencrypted: Collection[str]) -> None:
-    """Refuse a DSN that would carry passwords and readings in clear; raises SettingsError."""
+    """Refuse a DSN that would carry passwords and readings in clear; raises InClearError."""
     if "database" in unencrypted:
         return
     try:
@@ -36,25 +38,23 @@ def check_database(dsn: str, unencrypted: Collection[str]) -> None:
         return  # what cannot be read is refused with its own sentence where it is used
     hosts = str(said.get("hostaddr") or said.get("host") or "").split(",")
     if any(map(leaves, hosts)) and said.get("sslmode") not in CHECKED:
-        raise SettingsError(
+        raise InClearError(
             "PLANTROOM_DATABASE_DSN leaves this machine unencrypted: add sslmode=verify-full and sslrootcert=FILE, or "
             "say PLANTROOM_UNENCRYPTED=database for a private network."
         )
 
 
-def check_broker(host: str, *, encrypted: bool, unencrypted: Collection[str]) -> None:
-    """Refuse plain MQTT across a network; raises SettingsError."""
-    if leaves(host) and not encrypted and "broker" not in unencrypted:
-        raise SettingsError(
-            f"The way to the broker at {host} is not encrypted: give PLANTROOM_BROKER_CA (see 'plantroom gateway "
-            "enrol'), or say PLANTROOM_UNENCRYPTED=broker for a private network."
-        )
-
-
 def check_web(host: str, *, encrypted: bool, public_address: str, unencrypted: Collection[str]) -> None:
-    """Refuse to serve plain pages to a network: our own certificate, or a proxy that has one; raises SettingsError."""
-    if leaves(host) and not encrypted and not public_address.startswith("https://") and "web" not in unencrypted:
-        raise SettingsError(
-            f"Pages would leave {host} unencrypted: give PLANTROOM_WEB_CERTIFICATE and PLANTROOM_WEB_KEY, or stand "
-            "behind a proxy and say so (PLANTROOM_PUBLIC_ADDRESS=https://…, PLANTROOM_TRUSTED_PROXIES)."
+    """Refuse to serve plain pages to a network: our own certificate, or a proxy that has one; raises InClearError."""
+    https = public_address.startswith("https://")
+    if encrypted and not https:
+        raise InClearError(
+            "PLANTROOM_WEB_CERTIFICATE is for https: say under which address people come with "
+            "PLANTROOM_PUBLIC_ADDRESS=https://plantroom.example.com."
+        )
+    if leaves(host) and not https and "web" not in unencrypted:
+        raise InClearError(
+            f"Pages would leave this machine in clear from {host}: give PLANTROOM_WEB_CERTIFICATE and "
+            "PLANTROOM_WEB_KEY, or stand behind a proxy that speaks https, and say under which https address people "
+            "come with PLANTROOM_PUBLIC_ADDRESS."
         )

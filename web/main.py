@@ -14,6 +14,7 @@ KEEP_ALIVE_S = 5
 CONNECTIONS_MAX = 2_000  # more are told to come back later; the service needs as many files (LimitNOFILE)
 HEAD_MAX_BYTES = 16_384
 SOCKET_MESSAGE_MAX_BYTES = 4_096
+TLS_1_2_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # those of TLS 1.3 are all good
 
 
 async def serve(settings: WebSettings, host: str, port: int) -> None:
@@ -38,7 +39,11 @@ async def _until_cancelled(web: uvicorn.Server) -> None:
 
 
 def server(database: Database, settings: WebSettings, host: str, port: int) -> uvicorn.Server:
-    """Give the server, not yet started; only trusted proxies may say for whom they speak."""
+    """Give the server, not yet started; only trusted proxies may say for whom they speak.
+
+    With a certificate of our own it speaks TLS 1.2 and 1.3 and nothing else.
+    """
+    certificate, key = settings.certificate or (None, None)
     return uvicorn.Server(
         uvicorn.Config(
             create(database, settings),
@@ -56,10 +61,8 @@ def server(database: Database, settings: WebSettings, host: str, port: int) -> u
             timeout_graceful_shutdown=STOP_WITHIN_S,
             h11_max_incomplete_event_size=HEAD_MAX_BYTES,
             ws_max_size=SOCKET_MESSAGE_MAX_BYTES,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
+            ssl_ciphers=TLS_1_2_CIPHERS,
         )
     )
-
-
-def run(settings: WebSettings, host: str, port: int) -> None:
-    """Serve the pages on ``host``:``port`` until told to stop."""
-    asyncio.run(serve(settings, host, port))

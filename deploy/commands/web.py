@@ -32,6 +32,7 @@ def run(
         screens = WebSettings(
             dsn=prepare(settings, dsn),
             public_address=settings.public_address,
+            certificate=settings.own_certificate(),
             trusted_proxies=settings.trusted_proxies,
             outbound=Allowed.parse(settings.outbound_allow),
             rules_files=tuple(rules or ()),

@@ -130,7 +130,7 @@ NONSENSE = [
     (["sim", "run", str(RIVERSIDE), "--truth", "/none/x"], "truth log /none/x cannot be written"),
     (["sim", "history", str(RIVERSIDE), "--out", "/none/x", "--days", "1"], "/none/x.part: no such file or directory"),
     (["web", "run", "--port", "0"], "PLANTROOM_WEB_PORT"),
-    (["web", "run", "--host", "999.1.1.1"], "The pages cannot be served at 999.1.1.1:8080 ("),
+    (["web", "run", "--host", "999.1.1.1"], "Pages would leave this machine in clear from 999.1.1.1: give"),
     (["demo", "--port", "99999"], "PLANTROOM_WEB_PORT"),
     (["demo", "--headless", "--json", "/none/x.json"], "the folder /none does not exist"),
     (["demo", "--headless", "--data", "/dev/null"], "The data directory /dev/null cannot be written"),
@@ -200,12 +200,12 @@ def test_users_and_readings_that_cannot_be_are_one_sentence(plantroom: CommandLi
         (
             "DATABASE_DSN",
             "postgres://a:p%zz@@:::",
-            "it is not written like postgresql://user:password@host:5432/database",
+            "it is not written like postgresql://user@host:5432/database",
         ),
         ("DATABASE_DSN", "{wrong password}", "password authentication failed"),
         ("DATABASE_DSN_FILE", "/none", "The secret file /none cannot be read"),
         ("DATABASE_DSNN", "x", "did you mean PLANTROOM_DATABASE_DSN?"),
-        ("BROKER_ADDRESS", "localhost", "'localhost' is not host:port; write it like broker.example:1883."),
+        ("BROKER_ADDRESS", "localhost", "'localhost' is not host:port; write it like broker.example:8883."),
         ("DATA", "/dev/null", "/dev/null"),
     ],
 )

@@ -26,9 +26,9 @@ def test_variables_count_and_options_of_the_command_line_win(monkeypatch: pytest
 def test_secrets_come_from_files_and_never_show(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("from-file\n")
-    settings = read(database_dsn="postgresql://u:hidden@h/d", broker_password_file=file)
+    settings = read(database_dsn="postgresql://u:hidden@localhost/d", broker_password_file=file)
     assert settings.password() == "from-file"
-    assert settings.dsn() == "postgresql://u:hidden@h/d"
+    assert settings.dsn() == "postgresql://u:hidden@localhost/d"
     for text in (repr(settings), str(settings), settings.model_dump_json()):
         assert "hidden" not in text
         assert "from-file" not in text
