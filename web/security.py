@@ -19,6 +19,8 @@ POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; object-src 'none'; "
     "base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
 )
+INERT = "sandbox; default-src 'none'; frame-ancestors 'none'"  # of data that somebody opens as if it were a page
+DATA = ("application/json", "text/csv", "application/zip", "image/")
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -68,6 +70,8 @@ class Guard:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
+                if headers.get("Content-Type", "").startswith(DATA):
+                    headers.setdefault("Content-Security-Policy", INERT)
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
