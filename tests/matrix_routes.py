@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from tests.matrix_world import PASSWORD, Place, World, roles
+from tests.matrix_approvals import APPROVERS, REQUESTERS
+from tests.matrix_world import NUMBERS, PASSWORD, Place, World, roles
 
 Values = Mapping[str, Any]
 Asked = Callable[[World, Place, str], Values]  # world, the realm asked about, the visitor's login
@@ -25,6 +26,8 @@ class Entry:
 
     ``named``: the request names one thing, which must not be found in a realm that the visitor does not see.
     ``whole``: a role at one site does not bring it.  ``personal``: the thing is the visitor's own, in his realm only.
+    ``parties``: whose business the named thing is (logins); the others find nothing.  ``shared``: the thing is the
+    whole organisation's, wherever it is asked about.
     """
 
     who: frozenset[str]
@@ -34,6 +37,8 @@ class Entry:
     json: Asked | None = None
     whole: bool = False
     personal: bool = False
+    parties: frozenset[str] = frozenset()
+    shared: bool = False
     public: bool = False
     anyone: bool = False
 
@@ -63,6 +68,22 @@ def _step(verb: str) -> Asked:
     }  # fmt: skip
 
 
+def _asked(attribute: str, name: str) -> Asked:
+    return lambda _, place, __: {name: getattr(place.asked, attribute)}
+
+
+def _own_request(world: World, place: Place, login: str) -> Values:
+    if place.realm == "own" and login in world.requests:
+        return {"number": world.requests[login]}
+    return {"number": NOBODYS if place.realm == "north" else NUMBERS["other"]}
+
+
+def _decision(*_: object) -> Values:
+    return {"verdict": "approve", "seen": "0" * 64, "round": 1, "step": 0, "submission_id": uuid4()}
+
+
+NOBODYS = 999_999
+PARTIES = frozenset({"administrator", "manager", "administrator@site", "manager@site"})
 ANYONE = Entry(frozenset(), anyone=True)
 PUBLIC = Entry(frozenset(), public=True)
 HALFWAY = ANYONE  # between password and second factor; whoever is through, or nobody at all, is sent to the door
@@ -140,6 +161,34 @@ ROUTES: dict[tuple[str, str], Entry] = {
     ("POST", "/invoices/run"): allow("administrator", "billing", form=lambda *_: {"month": "2026-08"}),
     ("GET", "/invoices/{number}.pdf"): allow(*PAPERS, path=_of("invoice", "number")),
     ("GET", "/invoices/{number}"): allow(*PAPERS, path=_of("invoice", "number")),
+    ("GET", "/approvals"): allow(*REQUESTERS),
+    ("GET", "/approvals.csv"): allow(*REQUESTERS),
+    ("GET", "/approvals/new"): allow(*REQUESTERS),
+    ("POST", "/approvals"): allow(
+        *REQUESTERS,
+        form=lambda world, *_: {"kind": "general", "title": "T", "text": "x", "site_id": world.places["own"].site},
+    ),
+    ("GET", "/approvals/{number}"): allow(*REQUESTERS, path=_asked("number", "number"), parties=PARTIES),
+    ("POST", "/approvals/{number}/decide"): allow(
+        *APPROVERS, path=_asked("number", "number"), form=_decision, parties=PARTIES
+    ),
+    ("POST", "/approvals/{number}/withdraw"): allow(*REQUESTERS, path=_own_request, personal=True),
+    ("GET", "/deputies"): allow(*APPROVERS),
+    ("GET", "/deputies.csv"): allow(*APPROVERS),
+    ("POST", "/deputies"): allow(
+        *APPROVERS, form=lambda *_: {"deputy": "billing", "first": "2027-01-01", "last": "2027-01-02"}
+    ),
+    ("POST", "/deputies/{deputation_id}/end"): allow(
+        *APPROVERS, path=_asked("deputation", "deputation_id"), parties=frozenset({"administrator"})
+    ),
+    ("GET", "/flows"): allow(*REQUESTERS),
+    ("GET", "/flows.csv"): allow(*REQUESTERS),
+    ("GET", "/flows/{kind}"): allow(*REQUESTERS, path=_asked("kind", "kind"), shared=True),
+    ("GET", "/flows/{kind}/propose"): allow("administrator", path=_asked("kind", "kind"), whole=True),
+    ("POST", "/flows/propose"): allow("administrator", form=lambda *_: {"text": "expense: {}"}, whole=True),
+    ("POST", "/flows/versions/{version_id}/adopt"): allow(
+        "administrator", path=_asked("version", "version_id"), whole=True
+    ),
     ("GET", "/my"): allow("technician", "contractor"),
     ("GET", "/my/{number}"): allow("technician", "contractor", path=_job, personal=True),
     ("POST", "/my/{number}/act"): allow(

@@ -5,7 +5,7 @@ away: ``NORTHMARK`` the other site, ``OTHERMARK`` the other organisation.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -20,6 +20,7 @@ from hub.leases import service as leases
 from hub.store.database import Database
 from rules.model.site import SiteFile
 from tests.builders import Dsns, acting, site_file
+from tests.matrix_approvals import Approvable, furnish, own_requests
 
 Realm = Literal[
     "own", "north", "other"
@@ -90,15 +91,17 @@ class Place:
     order: int
     invoice: str
     user: UUID = field(default_factory=uuid4)
+    asked: Approvable | None = None
 
 
 @dataclass(frozen=True)
 class World:
-    """Everything, with the ids of the users and the number of the order that each technician has."""
+    """Everything, with the ids of the users and the numbers of what is each one's own."""
 
     places: Mapping[Realm, Place]
     users: Mapping[str, UUID]
     jobs: Mapping[str, int]
+    requests: Mapping[str, int]  # for approval, by who submitted them
 
 
 async def build(database: Database, dsns: Dsns) -> World:
@@ -124,7 +127,8 @@ async def build(database: Database, dsns: Dsns) -> World:
             login: _order(owner, own, NUMBERS["own"] + 10 + n, users[login])
             for n, login in enumerate(("technician", "technician@site", "contractor"))
         }
-    return World(places, users, jobs)
+    requests = await own_requests(database, own.organisation, own.site, users)
+    return World(places, users, jobs, requests)
 
 
 async def _place(database: Database, dsns: Dsns, realm: Realm) -> Place:
@@ -160,7 +164,8 @@ async def _place(database: Database, dsns: Dsns, realm: Realm) -> Place:
         )  # fmt: skip
         _order(owner, place, number, None)
         _invoice(owner, place, lease.id)
-    return place
+    asked = await furnish(database, dsns, realm, mark, organisation, site, number, user)
+    return replace(place, asked=asked)
 
 
 def _order(owner: psycopg.Connection[Any], place: Place, number: int, assignee: UUID | None) -> int:

@@ -14,7 +14,7 @@ from hub.store import live as channel
 from hub.store.database import Database
 from web import account, errors, files, live, second_factor, sign_in, welcome
 from web.boards import Boards
-from web.console import alarms, audit, billing, gateways, orders, overview, points
+from web.console import alarms, approvals, audit, billing, deputies, flows, gateways, orders, overview, points
 from web.lists import LiveList
 from web.portal import papers
 from web.security import Guard
@@ -29,7 +29,8 @@ NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
 }  # fmt: skip
 PAGES = (
-    sign_in, second_factor, welcome, account, live, overview, alarms, orders, points, gateways, billing, audit, jobs, papers,
+    sign_in, second_factor, welcome, account, live, overview, alarms, orders, points, gateways, billing,
+    approvals, deputies, flows, audit, jobs, papers,
 )  # fmt: skip
 LISTS: tuple[LiveList, ...] = (
     overview.TILES, alarms.LIST, alarms.CHIPS, orders.LIST, orders.SHEET, points.LIST, points.ONE, gateways.LIST,

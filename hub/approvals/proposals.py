@@ -1,5 +1,6 @@
 """An organisation's own versions of flows: proposed as text, approved as a change of a rule, then put in force."""
 
+import difflib
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -110,17 +111,27 @@ async def _one(tx: Transaction, version_id: UUID) -> OwnVersion:
 
 async def _subject(tx: Transaction, row: OwnVersion) -> Subject:
     """Give what is approved: the text, and which version it follows."""
-    followed = (await book(tx, row.valid_from)).in_force.get(row.kind)
+    before = await book(tx, row.valid_from)
+    followed = before.in_force.get(row.kind)
     flow = Flow.model_validate(row.definition)
     content = {
         "flow": row.kind, "version": row.version, "valid_from": row.valid_from,
-        "replaces": followed.version if followed else None, "text": row.written,
+        "replaces": followed.version if followed else None,
+        "changes": _changes(row.kind, before.flows[row.kind], followed, flow) if followed else None,
+        "definition": row.written,
     }  # fmt: skip
     return Subject(
         KIND, str(row.id), f"流程“{flow.name_zh}”新版本 {row.version}"[:200],
         f"New version {row.version} of the flow '{flow.name_en}'"[:200], content,
         link=f"/flows/{row.kind}",
     )  # fmt: skip
+
+
+def _changes(kind: str, before: Flow, followed: Version, flow: Flow) -> str:
+    """Give what differs from the version before, both written in one way."""
+    was = write(kind, before.model_copy(update={"versions": (followed,)})).splitlines()
+    lines = difflib.unified_diff(was, write(kind, flow).splitlines(), n=2, lineterm="")
+    return "\n".join(line for line in lines if not line.startswith(("---", "+++")))
 
 
 def _check_right(tx: Transaction) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json, Jsonb
 
 from hub.approvals.rows import Opinion, Stored, Subject
 from hub.store.database import Transaction
@@ -125,7 +125,7 @@ async def replace_content(tx: Transaction, request_id: UUID, subject: Subject, r
 async def _add_content(
     tx: Transaction, request_id: UUID, subject: Subject, request: Request, by: str, now: datetime
 ) -> None:
-    values = {"request": request_id, "round": request.round, "content": Jsonb(plain(subject.content)),
+    values = {"request": request_id, "round": request.round, "content": Json(plain(subject.content)),
               "hash": request.content_hash, "by": by, "now": now}  # fmt: skip
     await tx.run(SQL["add_content"], values)
 

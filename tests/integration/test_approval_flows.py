@@ -64,7 +64,12 @@ async def test_a_flow_of_ones_own_is_approved_as_a_change_of_a_rule_and_then_put
     with pytest.raises(ConflictError, match="not been approved yet"):
         await adopt(office, row.id)
     found = await office.life(number, "dan")
-    assert (found.content["text"], found.content["replaces"]) == (OWN, "2026-01")
+    assert (found.content["definition"], found.content["replaces"]) == (OWN, "2026-01")
+    assert next(iter(found.content)) == "flow"  # in the order in which it is shown
+    assert (
+        "-  name_en: Expense\n+  name_zh: \u672c\u516c\u53f8\u8d39\u7528\n+  name_en: Our expenses"
+        in found.content["changes"]
+    )
     with pytest.raises(ForbiddenError, match="Who asks"):
         await office.decide(number, "eve")
     await office.decide(number, "dan")
@@ -250,12 +255,12 @@ async def test_a_manager_of_the_whole_group_is_asked_where_the_flow_says_so(offi
         )
         owner.execute("UPDATE grants SET until = now() WHERE role IN ('manager', 'administrator') AND scope <> 'group'")
     number = await office.submit(expense(office), now=later(24 * 365))
-    found = await office.life(number, "hal", later(24 * 365))
+    found = await office.life(number, "gus", later(24 * 365))
     assert [seat.login for seat in found.seats] == ["ida"]
     assert ("ida", f"For your approval: #{number} Filters") in office.mails()
     with psycopg.connect(office.park.dsns.owner) as owner:
         owner.execute("UPDATE organisations SET group_id = NULL WHERE code = 'HEAD'")
-    assert (await office.life(number, "hal", later(24 * 365))).seats == ()
+    assert (await office.life(number, "gus", later(24 * 365))).seats == ()
 
 
 async def test_people_write_requests_themselves(office: Office) -> None:

@@ -115,7 +115,8 @@ def verdict(entry: Entry, login: str, realm: Realm, answer: httpx.Response) -> s
         return "refused" if entry.anyone and answer.status_code == REFUSED else ""
     if role not in entry.who or (entry.whole and site_only):
         return "" if answer.status_code == REFUSED else f"let in ({answer.status_code})"
-    found = sees(login, realm) and (realm == "own" or not entry.personal)
+    found = (sees(login, realm) or (entry.shared and realm == "north")) and (realm == "own" or not entry.personal)
+    found = found and (not entry.parties or login in entry.parties)
     if entry.named and not found:
         return "" if answer.status_code == NOT_FOUND else f"found ({answer.status_code})"
     return f"kept out ({answer.status_code})" if answer.status_code in (*SIGN_IN[1:], REFUSED, NOT_FOUND) else ""

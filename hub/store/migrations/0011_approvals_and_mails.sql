@@ -113,7 +113,7 @@ CREATE TABLE approval_contents ( -- what approvers saw in each round
     organisation_id uuid NOT NULL REFERENCES organisations,
     request_id uuid NOT NULL,
     round integer NOT NULL,
-    content jsonb NOT NULL,
+    content json NOT NULL, -- in the order in which it was shown
     content_hash text NOT NULL,
     written_by text NOT NULL,
     written_at timestamptz NOT NULL,
