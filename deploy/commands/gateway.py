@@ -52,7 +52,7 @@ def renew(site: SiteCode, gateway: GatewayCode, out: Out, csr: Csr = None, data:
 def revoke(
     site: SiteCode,
     gateway: GatewayCode,
-    because: Annotated[str, typer.Option(help="Why, for the record.")] = "no reason was given",
+    because: Annotated[str, typer.Option(help="Why, for the record.")],
     data: Data = None,
 ) -> None:
     """Take back all certificates of a gateway.  Example: plantroom gateway revoke RIVERSIDE GW-1 --because stolen."""

@@ -31,9 +31,9 @@ def open_(
 
 
 @app.command()
-def close(code: Code, data: Data = None) -> None:
-    """Let nobody of it sign in any more; what it has stays.  Example: plantroom organisation close NORTH."""
-    as_operator(data, lambda tx: groups.close_organisation(tx, code, datetime.now(UTC)))
+def close(code: Code, because: Annotated[str, typer.Option(help="Why, for the record.")], data: Data = None) -> None:
+    """Let nobody of it sign in any more.  Example: plantroom organisation close NORTH --because "sold on 1 May"."""
+    as_operator(data, lambda tx: groups.close_organisation(tx, code, datetime.now(UTC), reason=because))
     typer.echo(f"Organisation {code} is closed; its records stay. Open it again: plantroom organisation reopen {code}")
 
 

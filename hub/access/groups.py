@@ -90,13 +90,16 @@ async def open_organisation(
     return organisation_id
 
 
-async def close_organisation(tx: Transaction, code: str, now: datetime) -> None:
-    """Shut an organisation's door: nobody of it signs in and no token of it opens anything; what it has stays."""
+async def close_organisation(tx: Transaction, code: str, now: datetime, *, reason: str) -> None:
+    """Shut an organisation's door: nobody of it signs in and no token of it opens anything; what it has stays.
+
+    Raises InvalidError without a reason.
+    """
     found = await _organisation(tx, code)
     if found.closed_at is not None:
         raise ConflictError(f"Organisation '{code}' is closed already.")
     await tx.run(SQL["set_closed"], {"id": found.id, "at": now})
-    await _record(tx, found, "closed")
+    await _record(tx, found, "closed", reason=reason)
 
 
 async def reopen_organisation(tx: Transaction, code: str) -> None:
@@ -142,10 +145,10 @@ async def revoke(tx: Transaction, login: str, role: str, group_code: str, now: d
 
 
 async def _record(
-    tx: Transaction, organisation: Organisation, action: str, details: dict[str, Any] | None = None
+    tx: Transaction, organisation: Organisation, action: str, details: dict[str, Any] | None = None, *, reason: str = ""
 ) -> None:
     tx.organisation = organisation.id
-    await audit.record(tx, action, "organisation", organisation.id, details)
+    await audit.record(tx, action, "organisation", organisation.id, details, reason=reason)
 
 
 async def _organisation(tx: Transaction, code: str) -> Organisation:

@@ -110,7 +110,7 @@ async def renew(
 async def revoke(tx: Transaction, site: str, gateway: str, because: str, now: datetime) -> int:
     """Take back every certificate that a gateway has, and give how many that were (none: all were taken back before).
 
-    Raises NotFoundError, InvalidError for a reason that is too long.
+    Raises NotFoundError, InvalidError for a reason that is missing or too long.
     """
     if len(because) > REASON_CHARACTERS_MAX:
         raise InvalidError(f"A reason has at most {REASON_CHARACTERS_MAX} characters; shorten it.")
@@ -118,7 +118,7 @@ async def revoke(tx: Transaction, site: str, gateway: str, because: str, now: da
     parameters = {"gateway": found.id, "now": now, "because": because}
     serials: list[str] = await tx.value(SQL["revoke_certificates"], parameters) or []
     if serials:
-        await audit.record(tx, "revoked", "gateway", found.id, {"serials": serials, "because": because})
+        await audit.record(tx, "revoked", "gateway", found.id, {"serials": serials}, reason=because)
     return len(serials)
 
 

@@ -119,17 +119,17 @@ def test_what_lies_in_the_directory_already_stays(place: Installation) -> None:
 
 
 def test_revoking_says_what_to_do_and_can_be_said_again(place: Installation) -> None:
-    assert "had none in force" in place.does("gateway", "revoke", *AT)
+    assert "had none in force" in place.does("gateway", "revoke", *AT, "--because", "lost")
     place.enrol(*AT)
     Mosquitto(place).configure()
     said = place.does("gateway", "revoke", *AT, "--because", "sold")
     assert "1 certificates revoked" in said
     assert "systemctl reload mosquitto" in said
-    assert "had none in force" in place.does("gateway", "revoke", *AT)
+    assert "had none in force" in place.does("gateway", "revoke", *AT, "--because", "lost")
     [row] = json.loads(place.does("gateway", "list", "--json"))
     assert (row["state"], row["revoked_because"]) == ("revoked", "sold")
     assert "at most 500 characters" in place.refuses("gateway", "revoke", *AT, "--because", "x" * 501)
-    assert "There is no gateway" in place.refuses("gateway", "revoke", "RIVERSIDE", "GW-9")
+    assert "There is no gateway" in place.refuses("gateway", "revoke", "RIVERSIDE", "GW-9", "--because", "lost")
 
 
 def test_lists_that_were_lost_on_the_way_are_made_again(place: Installation) -> None:
@@ -137,7 +137,7 @@ def test_lists_that_were_lost_on_the_way_are_made_again(place: Installation) -> 
     broker = Mosquitto(place)
     broker.configure()
     assert "user RIVERSIDE/GW-1" in (broker.files / "access").read_text()
-    place.does("gateway", "revoke", *AT)
+    place.does("gateway", "revoke", *AT, "--because", "lost")
     for lost in ("access", "revoked.pem"):
         (broker.files / lost).unlink()
     place.does("broker", "configure")  # where, how it is called and its port are known

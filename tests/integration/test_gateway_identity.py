@@ -344,7 +344,7 @@ def test_an_old_tls_session_does_not_outlive_the_certificate(broker: Mosquitto) 
         session = first.session
     with broker.tls(context, session) as again:
         assert again.session_reused
-    broker.installation.does("gateway", "revoke", "RIVERSIDE", "GW-4")
+    broker.installation.does("gateway", "revoke", "RIVERSIDE", "GW-4", "--because", "lost")
     broker.reload()
     with pytest.raises((ssl.SSLError, ConnectionResetError)), broker.tls(context, session):
         pass
@@ -359,7 +359,7 @@ def test_an_enrolled_gateway_may_speak_after_a_reload_and_again_after_revocation
     assert early.publish("spBv1.0/RIVERSIDE/NDATA/GW-5") == NOT_AUTHORISED
     broker.reload()
     assert early.publish("spBv1.0/RIVERSIDE/NDATA/GW-5") in TAKEN
-    installation.does("gateway", "revoke", "RIVERSIDE", "GW-5")
+    installation.does("gateway", "revoke", "RIVERSIDE", "GW-5", "--because", "lost")
     installation.does("gateway", "enrol", "RIVERSIDE", "GW-5", "--out", str(installation.folder / "second"))
     broker.reload()
     assert refused(broker, installation.folder / "RIVERSIDE-GW-5")
@@ -397,11 +397,11 @@ def test_enrolling_and_revoking_stand_in_the_record(broker: Mosquitto) -> None:
     broker.installation.does("gateway", "revoke", "HILLSIDE", "GW-2", "--because", "sold")
     with psycopg.connect(broker.installation.dsns.owner) as connection:
         acts = connection.execute(
-            """SELECT a.action, a.actor, a.details FROM audit_entries a JOIN gateways g ON g.id::text = a.entity_id
+            """SELECT a.action, a.actor, a.details, a.reason FROM audit_entries a JOIN gateways g ON g.id::text = a.entity_id
                JOIN sites s ON s.id = g.site_id WHERE s.code = 'HILLSIDE' AND g.code = 'GW-2' ORDER BY a.id"""
         ).fetchall()
-    assert [(action, actor) for action, actor, _ in acts] == [
+    assert [(action, actor) for action, actor, *_ in acts] == [
         ("enrolled", "plantroom/command"), ("revoked", "plantroom/command"),
     ]  # fmt: skip
-    assert acts[1][2] == {"serials": [acts[0][2]["serial"]], "because": "sold"}
+    assert acts[1][2:] == ({"serials": [acts[0][2]["serial"]]}, "sold")
     assert "PRIVATE" not in str(acts)

@@ -55,9 +55,12 @@ async def test_nobody_signs_in_to_a_closed_organisation_and_its_records_stay(
     before = await access.sign_in(database, "li.wei", PASSWORD, "127.0.0.1", NOW)
     code = park.file.organisation.code
     async with groups.operator(dsns.owner, ACTOR) as tx:
-        await groups.close_organisation(tx, code, NOW)
+        with pytest.raises(InvalidError, match="Say in a few words why"):
+            async with tx.connection.transaction():
+                await groups.close_organisation(tx, code, NOW, reason=" ")
+        await groups.close_organisation(tx, code, NOW, reason="sold")
         with pytest.raises(ConflictError):
-            await groups.close_organisation(tx, code, NOW)
+            await groups.close_organisation(tx, code, NOW, reason="sold")
     assert await access.visitor(database, before.token, NOW) is None
     async with database.transaction(park.organisation, ENGINEER) as tx:
         assert await tx.value(b"SELECT count(*) FROM devices") > 0
@@ -123,7 +126,7 @@ def test_the_commands_open_grant_and_revoke(
 
     run("group", "open", "RIVER", "--name-zh", "河畔集团", "--name-en", "River Group")
     run("organisation", "open", "NORTH", "--name-zh", "北园", "--name-en", "North", "--group", "RIVER")
-    run("organisation", "close", "NORTH")
+    run("organisation", "close", "NORTH", "--because", "sold")
     assert "closed" in run("organisation", "list")
     run("organisation", "reopen", "NORTH")
     secret = run("token", "create", "bms", "--name", "nightly", "--right", "see_points", "--site", site,
@@ -150,7 +153,7 @@ def test_the_commands_open_grant_and_revoke(
         ("user", "revoke", "nobody", "engineer"),
         ("token", "create", "bms", "--name", "x", "--right", "manage_users"),
         ("token", "revoke", "bms/none"),
-        ("organisation", "close", "NOWHERE"),
+        ("organisation", "close", "NOWHERE", "--because", "sold"),
         ("user", "grant", "bms", "engineer", "--from", "tomorrow"),
     ],
 )
