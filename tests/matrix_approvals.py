@@ -33,7 +33,7 @@ class Approvable:
     deputation: UUID
 
 
-async def furnish(
+async def furnish_approvals(
     database: Database, dsns: Dsns, realm: str, mark: str, organisation: UUID, site: UUID, first: int, user: UUID
 ) -> Approvable:
     """Give a realm something to approve; numbers begin with ``first``."""

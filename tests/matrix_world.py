@@ -20,7 +20,7 @@ from hub.leases import service as leases
 from hub.store.database import Database
 from rules.model.site import SiteFile
 from tests.builders import Dsns, acting, site_file
-from tests.matrix_approvals import Approvable, furnish, own_requests
+from tests.matrix_approvals import Approvable, furnish_approvals, own_requests
 
 Realm = Literal[
     "own", "north", "other"
@@ -164,7 +164,7 @@ async def _place(database: Database, dsns: Dsns, realm: Realm) -> Place:
         )  # fmt: skip
         _order(owner, place, number, None)
         _invoice(owner, place, lease.id)
-    asked = await furnish(database, dsns, realm, mark, organisation, site, number, user)
+    asked = await furnish_approvals(database, dsns, realm, mark, organisation, site, number, user)
     return replace(place, asked=asked)
 
 
