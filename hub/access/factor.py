@@ -29,8 +29,8 @@ STEP_S = 30
 DIGITS = 6
 SEED_BYTES = 20
 RECOVERY_CODES = 10
-RECOVERY_BYTES = 15  # 24 characters of base32
-RECOVERY_CHARACTERS = 24
+RECOVERY_BYTES = 16  # 26 characters of base32
+RECOVERY_CHARACTERS = 26
 ISSUER = "Plantroom"
 
 _CODE = re.compile(rf"\d{{{DIGITS}}}")
@@ -131,11 +131,15 @@ async def renew_codes(tx: Transaction, user_id: UUID) -> list[str]:
 
 
 async def _new_codes(tx: Transaction, user_id: UUID) -> list[str]:
-    made = [base64.b32encode(secrets.token_bytes(RECOVERY_BYTES)).decode().lower() for _ in range(RECOVERY_CODES)]
+    made = [_code_of(secrets.token_bytes(RECOVERY_BYTES)) for _ in range(RECOVERY_CODES)]
     await tx.run(SQL["drop_recovery_codes"], {"user": user_id})
     rows = [{"organisation": tx.organisation, "user": user_id, "hash": _digest(user_id, one)} for one in made]
     await tx.run_many(SQL["add_recovery_code"], rows)
     return ["-".join(one[i : i + 4] for i in range(0, RECOVERY_CHARACTERS, 4)) for one in made]
+
+
+def _code_of(chance: bytes) -> str:
+    return base64.b32encode(chance).decode().rstrip("=").lower()
 
 
 async def left(tx: Transaction, user_id: UUID) -> int:

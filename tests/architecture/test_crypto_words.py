@@ -16,6 +16,33 @@ GUESSABLE = {  # chance that anybody may guess
     "edge_agent/publisher.py": "how long to wait before trying again",
     "hub/store/live.py": "how long to wait before trying again",
 }
+CIPHERS = {"AESGCM": ["hub/access/vault.py"]}  # the one that encrypts, and where
+KINDS_OF_CIPHERS = {
+    "AESGCM",
+    "AESCCM",
+    "AESSIV",
+    "AESOCB3",
+    "ChaCha20Poly1305",
+    "Cipher",
+    "Fernet",
+    "algorithms",
+    "modes",
+}
+CHANCE_BYTES_MIN = 16  # 128 bits
+SHORT = {  # (file, bytes): why nobody gains by guessing
+    ("hub/access/vault.py", 2): "tells keys of one day apart",
+    ("web/errors.py", 4): "the reference of a bug",
+}
+OUTLETS = {
+    "FileHandler",
+    "basicConfig",
+    "addHandler",
+    "StreamHandler",
+    "handlers",
+    "fileConfig",
+    "dictConfig",
+    "syslog",
+}
 PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/]{40}")
 
 
@@ -54,6 +81,42 @@ def test_no_program_names_a_weak_hash_or_cipher() -> None:
 def test_chance_that_must_not_be_guessed_comes_from_the_system() -> None:
     users = {_name(path) for path in SOURCES if "random" in {one.partition(".")[0] for one in _imports(_tree(path))}}
     assert users == set(GUESSABLE)
+
+
+def test_one_cipher_encrypts_and_in_one_place() -> None:
+    found: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for name in _names(path)[1] & KINDS_OF_CIPHERS:
+            found.setdefault(name, []).append(_name(path))
+    assert found == CIPHERS
+
+
+def _sizes(path: Path) -> Iterator[int | None]:
+    """How many random bytes are asked for; None where the size is the library's own: 32."""
+    constants = {
+        target.id: node.value.value
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr.startswith("token_"):
+            size = node.args[0] if node.args else None
+            if isinstance(size, ast.Attribute):  # a constant of another module, which is looked at there
+                continue
+            yield size.value if isinstance(size, ast.Constant) else constants[size.id] if size else None  # type: ignore[attr-defined,misc]
+
+
+def test_what_must_not_be_guessed_has_128_random_bits() -> None:
+    found = {(_name(path), size) for path in SOURCES for size in _sizes(path)}
+    assert len(found) > 8
+    assert {one for one in found if one[1] is not None and one[1] < CHANCE_BYTES_MIN} == set(SHORT)
+
+
+def test_the_log_goes_one_way_out_of_every_program() -> None:
+    outlets = [_name(path) for path in SOURCES if _names(path)[1] & OUTLETS]
+    assert [name for name in outlets if "logging" in (ROOT / name).read_text("utf-8")] == ["deploy/logs.py"]
 
 
 def test_only_deploy_starts_processes() -> None:

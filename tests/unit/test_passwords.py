@@ -18,6 +18,15 @@ def test_every_stolen_password_of_the_list_is_refused_however_it_is_capitalised(
     assert [word for word in STOLEN[:100] if not password.fault(word.upper())] == []
 
 
+def test_the_three_thousand_first_words_of_the_list_do_not_become_passwords_by_being_made_longer() -> None:
+    first = FREQUENCY_LISTS["passwords"][:3_000]
+    longer = [
+        word if len(word) >= password.CHARACTERS_MIN else f"{word}1234567890"[: max(10, len(word) + 3)]
+        for word in first
+    ]
+    assert [word for word in longer if not password.fault(word)] == []
+
+
 @pytest.mark.parametrize(
     "good",
     [
