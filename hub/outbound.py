@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import httpx
 
+from hub import refusals
 from hub.errors import InvalidError, UnavailableError
 
 TOTAL_S = 15.0
@@ -161,7 +162,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         if inside and url.scheme != "https":
             raise RefusedAddressError(f"{host} is called by https only; correct the address.")
         if any(not public(one) for one in inside):
-            log.warning("%s was not called: it leads to %s", host, ", ".join(map(str, addresses)))
+            refusals.note("a call to a place inside", host, leads_to=", ".join(map(str, addresses)))
             raise RefusedAddressError(
                 f"{host} leads to an address that Plantroom does not call; use a public one, or ask an administrator "
                 "to allow it with PLANTROOM_OUTBOUND_ALLOW."

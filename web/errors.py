@@ -27,6 +27,7 @@ HTTP_SENTENCES = {404: NO_SUCH_PAGE, 405: "This page cannot do that."}
 
 def say(request: Request, status: int, sentence: str, reference: str = "") -> Response:
     """Answer a failure in the form that was asked for."""
+    request.state.refusal = sentence  # for the witness
     if request.scope["path"].startswith("/api/"):
         return JSONResponse({"error": sentence, "reference": reference}, status)
     visit: Visit | None = getattr(request.state, "visit", None)

@@ -397,8 +397,9 @@ def test_enrolling_and_revoking_stand_in_the_record(broker: Mosquitto) -> None:
     broker.installation.does("gateway", "revoke", "HILLSIDE", "GW-2", "--because", "sold")
     with psycopg.connect(broker.installation.dsns.owner) as connection:
         acts = connection.execute(
-            """SELECT a.action, a.actor, a.details, a.reason FROM audit_entries a JOIN gateways g ON g.id::text = a.entity_id
-               JOIN sites s ON s.id = g.site_id WHERE s.code = 'HILLSIDE' AND g.code = 'GW-2' ORDER BY a.id"""
+            """SELECT a.action, a.actor, a.details, a.reason
+               FROM audit_entries a JOIN gateways g ON g.id::text = a.entity_id JOIN sites s ON s.id = g.site_id
+               WHERE s.code = 'HILLSIDE' AND g.code = 'GW-2' ORDER BY a.id"""
         ).fetchall()
     assert [(action, actor) for action, actor, *_ in acts] == [
         ("enrolled", "plantroom/command"), ("revoked", "plantroom/command"),

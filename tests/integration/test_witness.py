@@ -63,6 +63,7 @@ async def test_a_page_that_is_not_for_him_leaves_one_trace_in_the_log_and_one_in
     assert line.startswith('refused: a forbidden act GET /alarms to="clerk" status="403" route="GET /alarms"')
     assert 'address="192.0.2.7"' in line
     assert f'request="{answers[0].headers["x-request-id"]}"' in line
+    assert 'why="Your role does not include this page or act' in line
     (entry,) = await recorded(database, park, "GET /alarms")
     assert (entry.action, entry.actor, entry.address) == ("refused", "clerk", "192.0.2.7")
     assert entry.request_id == answers[0].headers["x-request-id"]

@@ -88,6 +88,13 @@ async def test_the_next_address_is_tried_when_one_does_not_connect() -> None:
     assert (answer.status_code, len(carrier.asked)) == (200, 2)
 
 
+async def test_a_call_that_was_refused_is_witnessed_in_the_security_log(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(RefusedAddressError):
+        await client(Carrier(), "10.1.2.3").get("https://witnessed.example/x?token=abc")
+    (line,) = (record.getMessage() for record in caplog.records if record.name == "plantroom.security")
+    assert line == 'refused: a call to a place inside to="witnessed.example" leads_to="10.1.2.3"'
+
+
 @pytest.mark.parametrize("address", ["http://hooks.example/", "http://hooks.example:443/"])
 async def test_only_https_unless_it_is_allowed(address: str) -> None:
     with pytest.raises(RefusedAddressError, match="https only"):
