@@ -78,6 +78,7 @@ def _kept(file: SiteFile, kept: Path) -> list[LogIn]:
 def _made_up(file: SiteFile) -> list[LogIn]:
     plain = [
         ("admin", "administrator", "管理员"),
+        ("manager", "manager", "园区经理"),
         ("engineer", "engineer", "值班工程师"),
         ("clerk", "billing", "收费员"),
     ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from hub.access.rights import Right
 from hub.approvals import record
@@ -71,6 +72,14 @@ async def life(tx: Transaction, number: int, now: datetime) -> Life:
         may_withdraw=own and request.open and request.version.self_withdraw,
         may_change=own and row.kind in flows and flows[row.kind].form is not None and request.state is not State.USED,
     )  # fmt: skip
+
+
+async def of_id(tx: Transaction, request_id: UUID) -> Stored:
+    """Give the request of that identity, for who sees its place; raises NotFoundError."""
+    found = await record.stored(tx, request_id=request_id, most=1)
+    if not found:
+        raise NotFoundError(NO_SUCH)
+    return found[0]
 
 
 async def requests_about(tx: Transaction, kind: str, subjects: Sequence[str]) -> dict[str, Stored]:

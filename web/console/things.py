@@ -6,7 +6,9 @@ from urllib.parse import quote
 from uuid import UUID
 
 from hub.access import administration
+from hub.access.rights import Right
 from hub.alarms import service as alarms
+from hub.approvals import views as approvals
 from hub.assets import service as assets
 from hub.billing import service as billing
 from hub.errors import HubError
@@ -64,9 +66,15 @@ async def _device(tx: Transaction, key: UUID) -> Thing:
     return Thing(code, f"/points?q={quote(code, safe='')}" if code else "")
 
 
+async def _approval(tx: Transaction, key: UUID) -> Thing:
+    number = (await approvals.of_id(tx, key)).number
+    may_open = tx.actor.may(Right.APPROVE) or tx.actor.may(Right.REQUEST_APPROVAL)
+    return Thing(f"#{number}", f"/approvals/{number}" if may_open else "")
+
+
 THINGS: Mapping[str, Find] = {
     "alarm": _alarm, "work order": _order, "lease": _lease, "tenant": _tenant, "invoice": _invoice, "user": _user,
-    "site": _site, "device": _device,
+    "site": _site, "device": _device, "approval": _approval,
 }  # fmt: skip
 
 
