@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 
 from hub.leases import parties
 from hub.leases import service as leases
+from hub.leases.rows import Card
 from hub.store.database import Database, Transaction
 from hub.surveillance import service as surveillance
 from hub.surveillance import stills
@@ -38,8 +39,8 @@ def drawn(text: str, size: tuple[int, int] = (320, 180)) -> bytes:
 
 def taken(zone: str, at: datetime, camera: str = "", **more: str) -> stills.Taken:
     """A still of a zone, by the zone's own camera."""
-    picture = drawn(f"{zone} {at:%H:%M}")
-    return stills.Taken("RIVERSIDE", zone, camera or f"CAM-{zone}", at, "motion", picture, picture, 320, 180, **more)
+    developed = stills.develop(drawn(f"{zone} {at:%H:%M}"))
+    return stills.Taken("RIVERSIDE", zone, camera or f"CAM-{zone}", at, "motion", developed, **more)
 
 
 def passed(zone: str, at: datetime, badge: str | None = None, name: str = "", result: str = "granted") -> Reported:
@@ -64,7 +65,8 @@ async def watch(database: Database, park: Park, now: datetime = NOON, file: Site
         await leases.register(tx, park.site, file or park.file)
         await surveillance.register(tx, park.site, file or park.file)
         tenant = (await leases.tenants(tx))[0]
-        contact = await parties.add_contact(tx, tenant.id, "赵敏", "经理", "+86 138 0013 8000", "zhao@example.com", now)
+        card = Card("赵敏", "经理", "+86 138 0013 8000", "zhao@example.com")
+        contact = await parties.add_contact(tx, tenant.id, card, now)
     async with database.transaction(park.organisation, CLERK) as tx:
         account = await parties.add_bank_account(tx, tenant.id, tenant.name_zh, "示例银行", ACCOUNT, now)
     async with database.transaction(park.organisation, SENDER) as tx:

@@ -68,6 +68,32 @@ def _step(verb: str) -> Asked:
     }  # fmt: skip
 
 
+def _tenant(_: World, place: Place, __: str) -> Values:
+    kept = place.kept
+    return {"code": kept.tenant, "contact_id": kept.contact, "account_id": kept.account}
+
+
+def _still(_: World, place: Place, __: str) -> Values:
+    return {"still_id": place.kept.still}
+
+
+def _person(_: World, place: Place, __: str) -> Values:
+    return {"key": place.kept.person}
+
+
+def _request(_: World, place: Place, __: str) -> Values:
+    return {"request_id": place.kept.request}
+
+
+def _named(*_: Any) -> Values:
+    return {"name": "Somebody", "verb": "change"}
+
+
+def _why(*_: Any) -> Values:
+    days = {"first": "2026-11-01", "last": "2026-11-30", "until": "2026-12-31"}
+    return {"reason": "rounds", **days}
+
+
 def _asked(attribute: str, name: str) -> Asked:
     return lambda _, place, __: {name: getattr(place.asked, attribute)}
 
@@ -93,6 +119,7 @@ POINTS = ("administrator", "manager", "engineer", "billing", "auditor")
 LEASES = ("administrator", "manager", "billing", "auditor")
 PAPERS = (*LEASES, "tenant")
 AUDIT = ("administrator", "auditor")
+STILLS = ("engineer", "security")
 
 ROUTES: dict[tuple[str, str], Entry] = {
     ("GET", "/sign-in"): PUBLIC,
@@ -152,6 +179,39 @@ ROUTES: dict[tuple[str, str], Entry] = {
     ),
     ("GET", "/tenants"): allow(*LEASES),
     ("GET", "/tenants.csv"): allow(*LEASES),
+    ("GET", "/tenants/{code}"): allow(*LEASES, path=_tenant),
+    ("GET", "/tenants/{code}/contacts.csv"): allow(*LEASES, path=_tenant),
+    ("POST", "/tenants/{code}/contacts"): allow("administrator", "billing", path=_tenant, form=_named),
+    ("POST", "/tenants/{code}/contacts/{contact_id}"): allow("administrator", "billing", path=_tenant, form=_named),
+    ("POST", "/tenants/{code}/accounts"): allow(
+        "billing", path=_tenant, form=lambda *_: {"holder": "H", "bank": "B", "number": "62220202"}
+    ),
+    ("POST", "/tenants/{code}/accounts/{account_id}/show"): allow("billing", path=_tenant),
+    ("POST", "/tenants/{code}/accounts/{account_id}/end"): allow("billing", path=_tenant),
+    ("GET", "/stills"): allow(*STILLS),
+    ("GET", "/stills.csv"): allow(*STILLS),
+    ("GET", "/stills/{still_id}"): allow(*STILLS, path=_still),
+    ("POST", "/stills/{still_id}"): allow(*STILLS, path=_still, form=_why),
+    ("GET", "/stills/{still_id}/thumbnail"): allow(*STILLS, path=_still),
+    ("POST", "/stills/{still_id}/picture"): allow(*STILLS, path=_still, form=_why),
+    ("POST", "/stills/{still_id}/keep"): allow(*STILLS, path=_still, form=_why),
+    ("GET", "/badges"): allow("security"),
+    ("POST", "/badges"): allow("security", form=_why),
+    ("POST", "/badges.csv"): allow("security", form=_why),
+    ("GET", "/privacy"): allow("administrator", whole=True),
+    ("GET", "/privacy.csv"): allow("administrator", whole=True),
+    ("POST", "/privacy/people"): allow("administrator", whole=True, form=lambda *_: {"text": "Contact"}),
+    ("POST", "/privacy/person"): allow(
+        "administrator", whole=True, form=lambda _, place, __: {"record": place.kept.person}
+    ),
+    ("GET", "/privacy/person/{key}"): allow("administrator", whole=True, path=_person),
+    ("POST", "/privacy/person/{key}/export"): allow("administrator", whole=True, path=_person, form=_why),
+    ("POST", "/privacy/person/{key}/erasure"): allow("administrator", whole=True, path=_person, form=_why),
+    ("GET", "/privacy/requests/{request_id}"): allow("administrator", whole=True, path=_request),
+    ("POST", "/privacy/requests/{request_id}/carry-out"): allow("administrator", whole=True, path=_request),
+    ("POST", "/privacy/requests/{request_id}/withdraw"): allow("administrator", whole=True, path=_request),
+    ("POST", "/api/stills"): allow(),
+    ("POST", "/api/badge-events"): allow(json=lambda *_: {"site": "RIVERSIDE", "events": []}),
     ("GET", "/leases"): allow(*LEASES),
     ("GET", "/leases.csv"): allow(*LEASES),
     ("GET", "/leases/{code}"): allow(*LEASES, path=_of("lease", "code")),

@@ -21,6 +21,7 @@ from hub.store.database import Database
 from rules.model.site import SiteFile
 from tests.builders import Dsns, acting, site_file
 from tests.matrix_approvals import Approvable, furnish_approvals, own_requests
+from tests.matrix_people import Kept, furnish
 
 Realm = Literal[
     "own", "north", "other"
@@ -90,6 +91,7 @@ class Place:
     alarm: UUID
     order: int
     invoice: str
+    kept: Kept  # about people
     user: UUID = field(default_factory=uuid4)
     asked: Approvable | None = None
 
@@ -160,7 +162,8 @@ async def _place(database: Database, dsns: Dsns, realm: Realm) -> Place:
         )
         place = Place(
             realm, organisation, site, device.id, device.code, point, device.space_id, building, lease.tenant_id,
-            lease.code, alarm, number, f"INV-{mark}-{number}", user,
+            lease.code, alarm, number, f"INV-{mark}-{number}",
+            furnish(owner, organisation, site, lease.tenant_id, mark), user,
         )  # fmt: skip
         _order(owner, place, number, None)
         _invoice(owner, place, lease.id)

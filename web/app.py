@@ -10,11 +10,27 @@ from fastapi.telemetry import TelemetryConfig
 
 from hub.alarms import definitions
 from hub.api import routes as api
+from hub.api import surveillance as api_surveillance
 from hub.store import live as channel
 from hub.store.database import Database
 from web import account, errors, files, live, second_factor, sign_in, welcome
 from web.boards import Boards
-from web.console import alarms, approvals, audit, billing, deputies, flows, gateways, orders, overview, points
+from web.console import (
+    alarms,
+    approvals,
+    audit,
+    badges,
+    billing,
+    deputies,
+    flows,
+    gateways,
+    orders,
+    overview,
+    points,
+    privacy,
+    stills,
+    tenants,
+)
 from web.lists import LiveList
 from web.portal import papers
 from web.security import Guard
@@ -30,7 +46,7 @@ NO_TELEMETRY: TelemetryConfig = {
 }  # fmt: skip
 PAGES = (
     sign_in, second_factor, welcome, account, live, overview, alarms, orders, points, gateways, billing,
-    approvals, deputies, flows, audit, jobs, papers,
+    approvals, deputies, flows, tenants, stills, badges, privacy, audit, jobs, papers,
 )  # fmt: skip
 LISTS: tuple[LiveList, ...] = (
     overview.TILES, alarms.LIST, alarms.CHIPS, orders.LIST, orders.SHEET, points.LIST, points.ONE, gateways.LIST,
@@ -52,6 +68,7 @@ def create(database: Database, settings: WebSettings) -> FastAPI:
     for page in PAGES:
         app.include_router(page.router)
     app.include_router(api.create(database, Needs))
+    app.include_router(api_surveillance.create(Needs))
     errors.install(app)
     app.add_middleware(Throttle, rates=settings.rates, say=errors.say)
     app.add_middleware(Guard, settings=settings, say=errors.say)

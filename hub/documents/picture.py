@@ -70,6 +70,13 @@ def clean(data: bytes) -> Picture:
         raise InvalidError("The picture is damaged; take or export it again.") from None
 
 
+def shrunk(picture: Picture, side: int) -> Picture:
+    """Give a picture of ours again, at most ``side`` long, as JPEG."""
+    with Image.open(io.BytesIO(picture.data), formats=FORMATS) as opened:
+        opened.thumbnail((side, side))
+        return _written(opened.convert("RGB"))
+
+
 def _check_size(width: int, height: int) -> None:
     """Refuse what would fill the memory, by what the head of the file says, before anything is decoded."""
     if width * height > PIXELS_MAX:

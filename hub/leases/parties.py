@@ -3,6 +3,7 @@
 The record names people by the ids of their rows, never by name: it outlives an erasure.
 """
 
+from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -10,7 +11,7 @@ from psycopg.errors import CheckViolation, InsufficientPrivilege, UniqueViolatio
 
 from hub.audit import service as audit
 from hub.errors import ConflictError, InvalidError, NotFoundError
-from hub.leases.rows import BankAccount, Contact, Tenant
+from hub.leases.rows import BankAccount, Card, Contact, Tenant
 from hub.store.database import Transaction
 from hub.store.sql import queries
 
@@ -31,35 +32,31 @@ async def contacts(tx: Transaction, tenant_id: UUID) -> list[Contact]:
     return await tx.all(Contact, SQL["contacts"], {"tenant": tenant_id, "most": CONTACTS_MAX})
 
 
-async def add_contact(
-    tx: Transaction, tenant_id: UUID, name: str, position: str, phone: str, email: str, now: datetime
-) -> UUID:
-    """Add a contact; raises InvalidError."""
-    said = {"id": uuid4(), "tenant": tenant_id, "name": name, "position": position, "phone": phone, "email": email,
-            "now": now}  # fmt: skip
+async def add_contact(tx: Transaction, tenant_id: UUID, card: Card, now: datetime) -> UUID:
+    """Add a contact; raises InvalidError, NotFoundError, or ConflictError where there are too many."""
+    contact_id = uuid4()
     if len(await contacts(tx, tenant_id)) >= CONTACTS_MAX:
         raise ConflictError(f"A tenant has at most {CONTACTS_MAX} contacts; remove one first.")
     try:
         async with tx.connection.transaction():
-            await tx.run(SQL["add_contact"], said)
+            await tx.run(SQL["add_contact"], {"id": contact_id, "tenant": tenant_id, "now": now, **asdict(card)})
     except CheckViolation as error:
         raise InvalidError(FILL_IN) from error
     except InsufficientPrivilege as error:
         raise NotFoundError("There is no such tenant.") from error
-    await audit.record(tx, "added", "contact", said["id"], {"tenant": str(tenant_id)})
-    return UUID(str(said["id"]))
+    await audit.record(tx, "added", "contact", contact_id, {"tenant": str(tenant_id)})
+    return contact_id
 
 
-async def change_contact(tx: Transaction, contact_id: UUID, name: str, position: str, phone: str, email: str) -> None:
+async def change_contact(tx: Transaction, contact_id: UUID, card: Card) -> None:
     """Correct a contact; raises NotFoundError or InvalidError."""
     before = await tx.one(Contact, SQL["contact"], {"id": contact_id}, what="contact")
-    said = {"name": name, "position": position, "phone": phone, "email": email}
     try:
         async with tx.connection.transaction():
-            await tx.run(SQL["change_contact"], {"id": contact_id, **said})
+            await tx.run(SQL["change_contact"], {"id": contact_id, **asdict(card)})
     except CheckViolation as error:
         raise InvalidError(FILL_IN) from error
-    fields = [field for field, value in said.items() if getattr(before, field) != value]
+    fields = [field for field, value in asdict(card).items() if getattr(before, field) != value]
     await audit.record(tx, "changed", "contact", contact_id, {"fields": fields})
 
 

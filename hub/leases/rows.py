@@ -65,8 +65,18 @@ class LeaseMeter:
 
 
 @dataclass(frozen=True, slots=True)
+class Card:
+    """What stands on a contact's card: his name, what he is at the tenant, how to reach him."""
+
+    name: str
+    position: str = ""
+    phone: str = ""
+    email: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Contact:
-    """Whom to speak to at a tenant, and what he is there."""
+    """Whom to speak to at a tenant."""
 
     id: UUID
     name: str

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from hub.audit import service as audit
@@ -19,6 +19,7 @@ SHOWN_MAX = 500
 EXPORTED_MAX = 20_000
 SEARCH_DAYS_MAX = 92
 CODES_MAX = 500
+OLDEST = datetime(2000, 1, 1, tzinfo=UTC)  # a clock that says less was never set
 CLOCK_AHEAD = timedelta(minutes=5)  # a door's or camera's clock may be off by so much
 RESULTS = ("granted", "denied", "forced", "held")
 
@@ -84,9 +85,11 @@ async def holder(tx: Transaction, site_id: UUID, badge: str | None, name: str, n
 
 
 def check_time(at: datetime, now: datetime) -> None:
-    """Refuse what a clock says that runs ahead; raises InvalidError."""
+    """Refuse what a clock says that was never set or runs ahead; raises InvalidError."""
+    if at < OLDEST:
+        raise InvalidError(f"{at.isoformat()} lies before {OLDEST.year}; set the clock of the sender.")
     if at > now + CLOCK_AHEAD:
-        raise InvalidError(f"{at:%Y-%m-%dT%H:%M:%S%z} lies in the future; set the clock of the sender.")
+        raise InvalidError(f"{at.isoformat()} lies in the future; set the clock of the sender.")
 
 
 async def add_badge_events(tx: Transaction, site: str, reported: Sequence[Reported], now: datetime) -> int:

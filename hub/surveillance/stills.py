@@ -1,11 +1,12 @@
 """Take in stills, look at them, keep them as evidence.  Every look is recorded: who, at what, why."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from hub.audit import service as audit
+from hub.documents import picture
 from hub.errors import ConflictError, InvalidError
 from hub.store.database import Transaction
 from hub.store.sql import queries
@@ -18,21 +19,43 @@ KINDS = ("motion", "alarm", "request", "manual")
 SHOWN_MAX = 60
 EXPORTED_MAX = 5_000
 EVIDENCE_DAYS_MAX = 1_096
+BYTES_MAX = 2_097_152  # of what is kept, as migration 0013 says
+SIDE_OF_LARGE = 1_600  # a picture that takes more is made so long
+SIDE_OF_THUMBNAIL = 320
+NOT_OPAQUE = "A still has no transparent parts; send it as JPEG."
+
+
+@dataclass(frozen=True, slots=True)
+class Developed:
+    """A camera's picture as it is kept, and small (both JPEG)."""
+
+    picture: bytes
+    thumbnail: bytes
+    width: int
+    height: int
+
+
+def develop(data: bytes) -> Developed:
+    """Give what a camera sent as it is kept; takes a second of a core.  Raises InvalidError for what is no picture."""
+    found = picture.clean(data)
+    if found.media_type != "image/jpeg":
+        raise InvalidError(NOT_OPAQUE)
+    if len(found.data) > BYTES_MAX:
+        found = picture.shrunk(found, SIDE_OF_LARGE)
+    thumbnail = picture.shrunk(found, SIDE_OF_THUMBNAIL)
+    return Developed(found.data, thumbnail.data, found.width, found.height)
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A still as a camera sends it, its pictures (JPEG) written anew; ``badge`` was read at the same moment."""
+    """A still as a camera sends it; ``badge`` was read at the same moment."""
 
     site: str
     zone: str
     camera: str
     at: datetime
     kind: str
-    picture: bytes
-    thumbnail: bytes
-    width: int
-    height: int
+    developed: Developed
     badge: str | None = None
     name: str = ""
 
@@ -62,11 +85,8 @@ async def add(tx: Transaction, taken: Taken, now: datetime) -> bool:
         "at": taken.at,
         "kind": taken.kind,
         "holder": await surveillance.holder(tx, zone.site_id, taken.badge, taken.name, now),
-        "picture": taken.picture,
-        "thumbnail": taken.thumbnail,
-        "width": taken.width,
-        "height": taken.height,
-        "sha256": hashlib.sha256(taken.picture).digest(),
+        **asdict(taken.developed),
+        "sha256": hashlib.sha256(taken.developed.picture).digest(),
         "source": tx.actor.name,
         "now": now,
     }
@@ -111,8 +131,7 @@ async def look(tx: Transaction, still_id: UUID, reason: str, *, taken_along: boo
     act = "took along" if taken_along else "opened"
     said = {"camera": found.camera, "zone": found.zone, "at": found.at.isoformat()}
     await audit.record(tx, f"{act}, sensitive zone" if found.sensitive else act, "still", still_id, said, reason=reason)
-    picture = await tx.one(Picture, SQL["picture"], {"id": still_id}, what="still")
-    return found, picture.data
+    return found, (await tx.one(Picture, SQL["picture"], {"id": still_id}, what="still")).data
 
 
 async def thumbnail(tx: Transaction, still_id: UUID) -> bytes:

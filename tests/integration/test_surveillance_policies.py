@@ -8,10 +8,12 @@ import pytest
 
 from hub.errors import ConflictError, InvalidError, NotFoundError
 from hub.leases import parties
+from hub.leases.rows import Card
 from hub.store.database import Actor, Database, Transaction
 from hub.surveillance import service as surveillance
 from hub.surveillance import stills
 from hub.surveillance.service import Search
+from hub.surveillance.stills import develop
 from tests.builders import Park, acting
 from tests.builders_people import (
     ACCOUNT,
@@ -25,6 +27,7 @@ from tests.builders_people import (
     SENSITIVE,
     YOUNG_GUARD,
     Watched,
+    drawn,
     passed,
     send,
     taken,
@@ -106,7 +109,7 @@ async def test_a_tenant_reads_his_contacts_and_writes_none(database: Database, w
         assert await tx.run(b"UPDATE contacts SET phone = ''") == 0
         assert await tx.run(b"DELETE FROM contacts") == 0
         with pytest.raises(NotFoundError):
-            await parties.add_contact(tx, watched.tenant, "x", "", "", "", NOON)
+            await parties.add_contact(tx, watched.tenant, Card("x"), NOON)
 
 
 async def test_the_application_has_no_right_on_the_number_of_an_account(database: Database, watched: Watched) -> None:
@@ -169,7 +172,7 @@ async def test_what_is_sent_again_is_stored_once_and_another_thing_under_its_nam
         assert await stills.add(tx, taken(OPEN, NOON), NOON)
         assert not await stills.add(tx, taken(OPEN, NOON), NOON)
         with pytest.raises(ConflictError, match="another picture"):
-            await stills.add(tx, replace(taken(OPEN, NOON), picture=b"other"), NOON)
+            await stills.add(tx, replace(taken(OPEN, NOON), developed=develop(drawn("other"))), NOON)
 
 
 async def test_who_sends_needs_no_clearance_to_add_to_a_sensitive_zone(database: Database, watched: Watched) -> None:

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
 
 from hub.billing import service as billing
+from hub.leases import parties
 from hub.leases import service as leases
 from web.export import table
 from web.session import PapersVisit
@@ -15,7 +16,11 @@ router = APIRouter()
 async def show(visit: PapersVisit) -> HTMLResponse:
     """Show what the tenant has signed and what he owes."""
     async with visit.transaction() as tx:
-        said = {"leases": await leases.leases(tx), "invoices": await billing.invoices(tx)}
+        said = {
+            "leases": await leases.leases(tx),
+            "invoices": await billing.invoices(tx),
+            "accounts": await parties.bank_accounts(tx, visit.who.tenant_id) if visit.who.tenant_id else [],
+        }
         return await visit.page(tx, "portal/papers.html", **said)
 
 
