@@ -29,7 +29,8 @@ async def show(visit: Anyone) -> HTMLResponse:
         mine = await access.credentials(tx, visit.who.user_id)
         opened = await session.sessions(tx, visit.who.user_id, visit.now)
     said = {"mine": mine, "sessions": opened, "needed": _needs_factor(visit), "fresh": session.FRESH}
-    return HTMLResponse(visit.text("account/account.html", None, **said))
+    async with visit.transaction() as tx:
+        return await visit.page(tx, "account/account.html", **said)
 
 
 def _needs_factor(visit: Visit) -> bool:
@@ -70,9 +71,9 @@ async def end_one(visit: AnyoneAgain, session_id: UUID) -> Response:
 
 
 @router.get("/account/password")
-async def show_password(visit: Anyone) -> HTMLResponse:
+async def show_password(visit: Anyone) -> Response:
     """Ask for the present password, the code of the second factor, and a new password."""
-    return _password_page(visit, "", 200)
+    return await _password_page(visit, "", 200)
 
 
 @router.post("/account/password")
@@ -86,13 +87,13 @@ async def change_password(
 ) -> Response:
     """Keep the new password; ``others`` ends all other sessions."""
     if chosen != repeated:
-        return _password_page(visit, UNEQUAL, 422)
+        return await _password_page(visit, UNEQUAL, 422)
     try:
         opened = await door.again(
             visit.database, visit.who, token_of(visit.request), current, code, visit.knock, visit.settings.keeper
         )
     except ForbiddenError as refusal:
-        return _password_page(visit, str(refusal), 403)
+        return await _password_page(visit, str(refusal), 403)
     return await _keep(visit, opened, chosen, others)
 
 
@@ -110,14 +111,17 @@ async def _keep(visit: Visit, opened: SignedIn, chosen: str, others: str) -> Res
                 await session.end_all(tx, user_id, but=visit.who.session_id)
         response = visit.go(HOME)
     except InvalidError as refusal:
-        response = _password_page(visit, str(refusal), 422)
+        response = await _password_page(visit, str(refusal), 422)
     let_in(response, visit.settings, opened)
     return response
 
 
-def _password_page(visit: Visit, problem: str, status: int) -> HTMLResponse:
-    limits = {"least": password.CHARACTERS_MIN, "most": password.CHARACTERS_MAX}
-    return HTMLResponse(visit.text("account/password.html", None, problem=problem, **limits), status)
+async def _password_page(visit: Visit, problem: str, status: int) -> Response:
+    said = {"problem": problem, "least": password.CHARACTERS_MIN, "most": password.CHARACTERS_MAX}
+    async with visit.transaction() as tx:
+        answer = await visit.page(tx, "account/password.html", **said)
+    answer.status_code = status
+    return answer
 
 
 @router.get("/account/factor")

@@ -13,7 +13,7 @@ SYSTEMS = {
 def browser(user_agent: str) -> str:
     """Give name, version and system of a browser; what it says itself where it is none of the known ones."""
     for short, name in BROWSERS.items():
-        if found := re.search(rf"\b{short}/(\d+)", user_agent):
+        if found := re.search(rf"{short}/(\d+)", user_agent):
             system = next((known for word, known in SYSTEMS.items() if word in user_agent), "")
             return f"{name} {found[1]}" + (f" · {system}" if system else "")
     return user_agent

@@ -1,5 +1,6 @@
 """Between password and page: the code of the second factor, or setting one up."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Response
@@ -82,7 +83,8 @@ async def keep_seed(visit: Visit, offer: str, code: str, back: str) -> Response:
             await session.end_all(tx, visit.who.user_id, but=visit.who.session_id)
     except InvalidError as refusal:
         return set_up_page(visit, seed, str(refusal), 422, next=back)
-    response = codes_page(visit, codes, back)
+    inside_now = replace(visit.who, through=True, enrolled=True, csrf=opened.csrf)
+    response = codes_page(replace(visit, who=inside_now), codes, back)
     let_in(response, visit.settings, opened)
     return response
 

@@ -179,11 +179,11 @@ async def populate(database: Database, park: Park) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def pages(database: Database, park: Park, users: dict[str, str]) -> AsyncIterator[Stage]:
+async def pages(database: Database, park: Park, users: dict[str, str], **settings: Any) -> AsyncIterator[Stage]:
     """Serve the pages on a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        web = server(database, WebSettings(park.dsns.hub), "127.0.0.1", port)
+        web = server(database, WebSettings(park.dsns.hub, **settings), "127.0.0.1", port)
         task = asyncio.create_task(web.serve(sockets=[listener]))
         while not web.started:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.02)

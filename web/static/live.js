@@ -76,4 +76,11 @@ if (lists.length) {
     }
   }, 1000);
   addEventListener("offline", () => socket && tell());
+  // Signing out ends the socket before its answer is here; that answer leads to the door, and clears what is kept.
+  addEventListener("submit", (event) => {
+    if (event.target.getAttribute("action") !== "/sign-out") return;
+    const old = socket;
+    socket = null;
+    old?.close();
+  });
 }
