@@ -20,6 +20,16 @@ OTHER_HOST = re.compile(r"""["'(=]\s*(https?:)?//[a-z0-9]""", re.IGNORECASE)
 INLINE = re.compile(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", re.IGNORECASE)
 POST_FORM = re.compile(r"<form[^>]*(?:method=.post|hx-post).*?</form>", re.IGNORECASE | re.DOTALL)
 SECRET_FIELD = re.compile(r"<input[^>]*\b(?:name|autocomplete)=.[^>]*(?:password|one-time-code)[^>]*>")
+BEGINS_WITH_DATA = re.compile(
+    r"""\b(?:href|src|action|formaction|hx-get|hx-post|poster|data)=["']\{\{ *(\w+(?:\.\w+)?)"""
+)
+ADDRESSES = {  # what an address may begin with that is not written in the template
+    "static": "a file of ours", "path": "a page of the menu", "next": "a page of ours, by inside()",
+    "thing.path": "a page of ours about what an act was done to", "act.path": "the same",
+    "row.link": "a page of ours, made by a list", "r.link": "a page of ours, checked when the request is made",
+    "picture": "data of a JPEG that we have written", "address": "a provider's, checked when it was read",
+}  # fmt: skip
+SOCKET = 'address.protocol = location.protocol === "https:" ? "wss:" : "ws:"'
 PAGE_SENDS_SECRET = "X-CSRF-Token"
 
 
@@ -79,3 +89,15 @@ def test_fields_for_secrets_are_masked_and_leave_password_stores_and_pasting_alo
 def test_pages_are_made_of_our_template_files_only() -> None:
     made = re.compile(r"\.from_string\(|\bTemplate\(|\bFunctionLoader\b|\bDictLoader\b|\bMarkup\(")
     assert not [_name(path) for path in PYTHON if made.search(path.read_text("utf-8"))]
+
+
+def test_an_address_begins_with_a_place_of_ours_and_never_with_somebodys_text() -> None:
+    found = {one for path in TEMPLATES for one in BEGINS_WITH_DATA.findall(path.read_text("utf-8"))}
+    assert found <= set(ADDRESSES)
+
+
+def test_a_socket_is_encrypted_where_its_page_is() -> None:
+    opening = [path for path in SCRIPTS if "new WebSocket(" in path.read_text("utf-8")]
+    assert [path.name for path in opening] == ["live.js"]
+    assert SOCKET in opening[0].read_text("utf-8")
+    assert not [path for path in SCRIPTS if "ws://" in path.read_text("utf-8")]
