@@ -50,7 +50,7 @@ RETURNING last;
 
 -- name: requests
 SELECT r.id, r.number, r.kind, r.subject_id, r.title_zh, r.title_en, r.link, r.site_id, r.building_id, r.amount, r.currency,
-       r.attributes, r.flow, r.submitted_by, r.authors, r.submitted_at, r.content_hash, r.round, r.asked_at, r.state, r.step,
+       r.attributes, r.flow::text, r.submitted_by, r.authors, r.submitted_at, r.content_hash, r.round, r.asked_at, r.state, r.step,
        r.since, r.needed, r.reminded, r.escalated, r.short, r.ended_at, r.usable_until, r.used_at,
        p.number AS previous_number, s.name_zh AS site_zh, s.name_en AS site_en
 FROM approval_requests r

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -65,10 +66,16 @@ async def lock(tx: Transaction, request_id: UUID) -> tuple[Stored, Request]:
 def request_of(row: Stored, decided: Sequence[Opinion]) -> Request:
     """Give the pure request."""
     return Request(
-        Version.model_validate(row.flow), _facts(row), row.content_hash, tuple(row.authors), row.submitted_at,
+        _version(row.flow), _facts(row), row.content_hash, tuple(row.authors), row.submitted_at,
         row.asked_at, State(row.state), row.round, row.step, row.since, row.needed, row.reminded, row.escalated,
         row.short, tuple(_decision(one) for one in decided), row.ended_at,
     )  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def _version(text: str) -> Version:
+    """Give the version that governs; many requests share one."""
+    return Version.model_validate_json(text)
 
 
 def _decision(one: Opinion) -> Decision:

@@ -62,7 +62,7 @@ class Stored:
     amount: Decimal | None
     currency: str | None
     attributes: dict[str, str]
-    flow: dict[str, Any]
+    flow: str  # the version that governs, as JSON
     submitted_by: str
     authors: list[str]
     submitted_at: datetime

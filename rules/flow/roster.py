@@ -1,8 +1,10 @@
 """Who holds which role where, and who stands in for whom."""
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from rules.flow.definition import OUTWARD, Facts, Level
 
@@ -49,25 +51,33 @@ class Deputation:
         return self.start <= at < self.end
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Roster:
     """Everybody who can be asked now, and all deputations."""
 
     people: tuple[Person, ...]
     deputations: tuple[Deputation, ...] = ()
 
+    @cached_property
+    def _held(self) -> Mapping[tuple[str, Level], Sequence[tuple[Holding, str]]]:
+        """Give who holds a role at a level; a thousand requests ask for it."""
+        found: dict[tuple[str, Level], list[tuple[Holding, str]]] = defaultdict(list)
+        for person in self.people:
+            for held in person.holdings:
+                found[held.role, held.level].append((held, person.login))
+        return found
+
+    @cached_property
+    def logins(self) -> frozenset[str]:
+        """Everybody who can be asked at all."""
+        return frozenset(person.login for person in self.people)
+
     def holders(self, roles: Collection[str], level: Level, facts: Facts) -> frozenset[str]:
         """Give who holds one of ``roles`` at just this level, where the subject lies."""
         return frozenset(
-            person.login
-            for person in self.people
-            if any(held.role in roles and held.level is level and held.covers(facts) for held in person.holdings)
+            login for role in roles for held, login in self._held.get((role, level), ()) if held.covers(facts)
         )
 
     def outward(self, roles: Collection[str], where: Level, facts: Facts) -> list[frozenset[str]]:
         """Give who holds one of ``roles`` at ``where``, then at each level further out."""
         return [self.holders(roles, level, facts) for level in OUTWARD[OUTWARD.index(where) :]]
-
-    def knows(self, login: str) -> bool:
-        """Whether this person can be asked at all."""
-        return any(person.login == login for person in self.people)

@@ -56,7 +56,7 @@ def seats(request: Request, roster: Roster, at: datetime) -> tuple[Seat, ...]:
         found += [
             Seat(one.deputy, one.principal)
             for one in roster.deputations
-            if one.holds(at) and one.principal in free and one.deputy not in out and roster.knows(one.deputy)
+            if one.holds(at) and one.principal in free and one.deputy not in out and one.deputy in roster.logins
             and one.deputy != one.principal
         ]  # fmt: skip
     return tuple(sorted(set(found), key=lambda seat: (seat.login, seat.principal or "")))
@@ -66,7 +66,7 @@ def concerns(request: Request, roster: Roster, login: str, at: datetime) -> bool
     """Whether a request is somebody's business: he wrote it, decided on it, or it comes by him on its way."""
     eyes = frozenset(request.authors).union(*(decision.eyes for decision in request.decisions))
     stands_in = {one.principal for one in roster.deputations if one.deputy == login and one.holds(at)}
-    if login in eyes or not roster.knows(login):
+    if login in eyes or login not in roster.logins:
         return login in eyes
     steps = [request.version.steps[place] for place in request.version.path(request.facts)]
     roles = {role for step in steps for role in (*step.roles, *(step.escalation.roles if step.escalation else ()))}
