@@ -11,17 +11,16 @@ from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address, ip_network
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hub.access.backoff import neighbourhood
 from web.intake import UPLOADS
 from web.words import N_
 
 BUCKETS_MAX = 20_000  # of each kind; the one that was used longest ago is forgotten first
-NAME_CHARACTERS_MAX = 64
 DOORS = ("/sign-in", "/second-factor", "/account/password", "/account/factor", "/welcome", "/reset")
 COSTLY = "/reset"  # sends a letter also when it succeeds
 HEALTH = "/api/health"  # asked by whoever watches the process, as often as he likes and under whatever name
@@ -124,18 +123,6 @@ class Places:
             self._held[who] -= 1
             if not self._held[who]:
                 del self._held[who]
-
-
-def neighbourhood(host: str) -> str:
-    """Give what stands for a client's address: an IPv6 /64, an IPv4 address, or what else the server calls it."""
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
-        return host[:NAME_CHARACTERS_MAX]
-    if not isinstance(address, IPv6Address):
-        return str(address)
-    mapped = address.ipv4_mapped
-    return str(mapped or ip_network((address, 64), strict=False))
 
 
 class Throttle:

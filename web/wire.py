@@ -9,7 +9,7 @@ from typing import ClassVar
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from web.throttle import neighbourhood
+from hub.access.backoff import neighbourhood
 
 HEAD_WITHIN_S = 10.0  # from the connection, or the last answer, to the end of the next request's head
 READ_WITHIN_S = 60.0  # until a client takes what waits for it

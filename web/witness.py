@@ -11,12 +11,12 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub import refusals
+from hub.access.backoff import neighbourhood
 from hub.access.rows import Visitor
 from hub.audit import service as audit
 from hub.errors import UnavailableError
 from hub.store.database import Database
 from web.live import NOT_ALLOWED, SIGN_IN_NEEDED
-from web.throttle import neighbourhood
 
 UNKNOWN = 401
 FORBIDDEN = 403

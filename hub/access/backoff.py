@@ -21,6 +21,7 @@ FAILURES_MAX = 100  # more are counted as many
 DOUBLINGS_MAX = 20  # beyond any ``most``
 KEPT = timedelta(days=2)
 ROWS_MAX = 200_000
+NAME_CHARACTERS_MAX = 64  # of what the server calls a client whose address it does not know
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def neighbourhood(address: str) -> str:
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
-        return address
+        return address[:NAME_CHARACTERS_MAX]
     if not isinstance(found, IPv6Address):
         return str(found)
     return str(found.ipv4_mapped or ip_network((found, 64), strict=False))

@@ -4,8 +4,9 @@ import logging
 
 import pytest
 
+from hub.access.backoff import neighbourhood
 from web import throttle
-from web.throttle import Buckets, Places, Rate, neighbourhood
+from web.throttle import Buckets, Places, Rate
 
 
 def test_a_burst_passes_and_then_the_rate_holds() -> None:
