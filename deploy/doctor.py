@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deploy import doctor_exposure, doctor_identity, doctor_servers, mail
+from deploy import doctor_certificate, doctor_exposure, doctor_identity, doctor_servers, mail
 from deploy.doctor_check import Check
 from deploy.settings import Settings
 
@@ -46,6 +46,7 @@ def checks(settings: Settings) -> list[Check]:
         disk(settings.data),
         *doctor_servers.checks(settings),
         *doctor_exposure.checks(settings),
+        doctor_certificate.check(settings, datetime.now(UTC)),
         mail.check(settings),
         *doctor_identity.checks(settings, datetime.now(UTC)),
     ]
