@@ -66,7 +66,7 @@ CREATE TABLE approval_requests (
     subject_id text NOT NULL CHECK (length(subject_id) BETWEEN 1 AND 100), -- what it is about, by its identity
     title_zh text NOT NULL CHECK (length(title_zh) BETWEEN 1 AND 200),
     title_en text NOT NULL CHECK (length(title_en) BETWEEN 1 AND 200),
-    link text NOT NULL DEFAULT '', -- the subject's own page
+    link text NOT NULL DEFAULT '' CHECK (link ~ '^(/([^/].*)?)?$'), -- the subject's own page
     site_id uuid, -- NULL: of the whole organisation
     building_id uuid,
     amount numeric,
