@@ -17,6 +17,7 @@ from deploy.commands import (
     hub,
     keys,
     organisation,
+    privacy,
     readings,
     role,
     sim,
@@ -40,6 +41,7 @@ app.add_typer(sim.app, name="sim")
 app.add_typer(user.app, name="user")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(broker.app, name="broker")
 app.add_typer(organisation.app, name="organisation")

@@ -81,6 +81,7 @@ def _made_up(file: SiteFile) -> list[LogIn]:
         ("manager", "manager", "园区经理"),
         ("engineer", "engineer", "值班工程师"),
         ("clerk", "billing", "收费员"),
+        ("guard", "security", "安保主管"),
     ]
     return [
         *(LogIn(login, role, name, _password()) for login, role, name in plain),

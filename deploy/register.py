@@ -11,6 +11,7 @@ from hub.errors import NotFoundError
 from hub.leases import service as leases
 from hub.ledger import service as ledger
 from hub.store.database import Actor, Database, Role, Transaction
+from hub.surveillance import service as surveillance
 from rules.model.site import SiteFile
 
 ACTOR = Actor("plantroom/command")
@@ -34,6 +35,7 @@ async def register(owner_dsn: str, hub: str, file: SiteFile) -> UUID:
     async with transaction(hub, organisation) as tx:
         site = await assets.register(tx, file)
         await leases.register(tx, site, file)
+        await surveillance.register(tx, site, file)
         await ledger.open_accounts(tx)
     return organisation
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from deploy import foreground, park, story
 from deploy.commands.options import Data, check_address
 from deploy.embedded import Servers
 from deploy.processes import Supervisor
+from deploy.seen import seen
 from deploy.settings import Settings
 from deploy.settings import read as read_settings
 from deploy.state import AlreadyHeldError
@@ -67,6 +69,7 @@ async def _tell(
     try:
         await building.bill_last_month(running)
         log_ins = settings.data / "log-ins.json"
+        await seen(running.database, running.organisation, running.file, datetime.now(UTC))
         people = await park.people(running.database, running.organisation, running.file, log_ins)
         await building.web_answers(settings)
         started = {"ready_s": round(time.monotonic() - begun, 1), "rss_mb": round(supervisor.rss_bytes() / 2**20)}

@@ -62,7 +62,7 @@ async def _remove(tx: Transaction, table: str, entry: Entry, now: datetime) -> i
             "kept_days": entry.kept.days if entry.kept else 0,
             "up_to": entry.before(now).isoformat(),
         }
-        await audit.record(tx, "removed what had outlived its period", table, entry.code, said)
+        await audit.record(tx, "removed what had outlived its period", "personal data", table, said)
     return count
 
 
