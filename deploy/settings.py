@@ -83,6 +83,7 @@ class Settings(BaseSettings):
     outbound_allow: Words = ()
     log_format: Literal["text", "json"] = "text"
     anchor_file: Path | None = None
+    oidc_file: Path | None = None
     mail_server: str = ""
     mail_from: str = ""
     mail_password: SecretStr = SecretStr("")

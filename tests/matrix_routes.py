@@ -5,7 +5,7 @@ A route that is not here fails the test.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -120,6 +120,20 @@ LEASES = ("administrator", "manager", "billing", "auditor")
 PAPERS = (*LEASES, "tenant")
 AUDIT = ("administrator", "auditor")
 STILLS = ("engineer", "security")
+
+ABSENT = frozenset({"nobody"})
+TOKENS = ("administrator", "manager", "engineer", "billing", "security", "auditor")
+USERS = allow("administrator", whole=True)
+ONE_USER = replace(USERS, path=_of("user", "user_id"))
+
+
+def NO_PROVIDER(*_: object) -> Values:  # noqa: N802 - a constant answer
+    return {"provider": "none"}
+
+
+def _new(name: str) -> str:
+    return f"{name}-{uuid4().hex[:8]}"
+
 
 ROUTES: dict[tuple[str, str], Entry] = {
     ("GET", "/sign-in"): PUBLIC,
@@ -264,4 +278,46 @@ ROUTES: dict[tuple[str, str], Entry] = {
     ),
     ("GET", "/api/alarms"): allow(*CONSOLE),
     ("GET", "/api/openapi.json"): ANYONE,
+    ("POST", "/sign-in/with/{provider}"): Entry(frozenset(), public=True, path=NO_PROVIDER),
+    ("POST", "/sign-in/again/with/{provider}"): Entry(frozenset(), anyone=True, path=NO_PROVIDER),
+    ("GET", "/oidc/{provider}/callback"): Entry(frozenset(), public=True, path=NO_PROVIDER),
+    ("POST", "/account/identities/with/{provider}"): Entry(frozenset(), anyone=True, path=NO_PROVIDER),
+    ("POST", "/account/identities/{identity_id}/remove"): Entry(
+        frozenset(), anyone=True, path=lambda *_: {"identity_id": uuid4()}
+    ),
+    ("POST", "/whereabouts/organisation"): Entry(
+        frozenset(), anyone=True, form=lambda _, place, __: {"organisation_id": place.organisation}
+    ),
+    ("POST", "/whereabouts/site"): Entry(frozenset(), anyone=True, form=lambda _, place, __: {"site_id": place.site}),
+    ("GET", "/users"): USERS,
+    ("GET", "/users.csv"): USERS,
+    ("GET", "/users/invite"): USERS,
+    ("POST", "/users/invite"): allow(
+        "administrator", whole=True, form=lambda *_: {"login": _new("new"), "name": "New", "role": "technician"}
+    ),
+    ("POST", "/users/sessions/end"): USERS,
+    ("GET", "/users/{user_id}"): ONE_USER,
+    ("POST", "/users/{user_id}/invite"): ONE_USER,
+    ("POST", "/users/{user_id}/name"): replace(ONE_USER, form=lambda *_: {"name": "Renamed", "language": "en"}),
+    ("POST", "/users/{user_id}/close"): replace(ONE_USER, path=_of("leaver", "user_id")),
+    ("POST", "/users/{user_id}/reopen"): replace(ONE_USER, path=_of("leaver", "user_id")),
+    ("POST", "/users/{user_id}/factor/remove"): replace(ONE_USER, form=lambda *_: {"reason": "lost"}),
+    ("POST", "/users/{user_id}/sessions/end"): ONE_USER,
+    ("POST", "/users/{user_id}/sessions/{session_id}/end"): replace(
+        ONE_USER, path=lambda _, place, __: {"user_id": place.user, "session_id": uuid4()}, parties=ABSENT
+    ),
+    ("POST", "/users/{user_id}/roles"): replace(ONE_USER, form=lambda *_: {"role": "technician"}),
+    ("POST", "/users/{user_id}/roles/{grant_id}/end"): replace(
+        ONE_USER, path=lambda _, place, __: {"user_id": place.user, "grant_id": place.grant}
+    ),
+    ("POST", "/users/{user_id}/roles/approved"): replace(ONE_USER, form=lambda *_: {"number": 10**6}, parties=ABSENT),
+    ("GET", "/tokens"): allow(*TOKENS),
+    ("GET", "/tokens.csv"): allow(*TOKENS),
+    ("POST", "/tokens"): allow(
+        *TOKENS, form=lambda *_: {"name": _new("t"), "days": 30, "rights": "see_points"}
+    ),
+    ("POST", "/tokens/accounts"): allow(
+        "administrator", whole=True, form=lambda *_: {"login": _new("robot"), "name": "Robot"}
+    ),
+    ("POST", "/tokens/{token_id}/revoke"): allow(*TOKENS, path=lambda *_: {"token_id": uuid4()}, parties=ABSENT),
 }  # fmt: skip

@@ -93,6 +93,8 @@ class Place:
     invoice: str
     kept: Kept  # about people
     user: UUID = field(default_factory=uuid4)
+    leaver: UUID = field(default_factory=uuid4)
+    grant: UUID = field(default_factory=uuid4)
     asked: Approvable | None = None
 
 
@@ -142,6 +144,7 @@ async def _place(database: Database, dsns: Dsns, realm: Realm) -> Place:
         device = next(one for one in await assets.devices(tx, site) if one.role == "tenant")
         lease = next(one for one in await leases.leases(tx) if one.site_id == site)
         user = await access.add_user(tx, f"spy{number}", f"Spy {mark}", "technician", PASSWORD)
+        leaver = await access.add_user(tx, f"leaver{number}", f"Leaver {mark}", "technician", PASSWORD)
     with psycopg.connect(dsns.owner) as owner:
         (building,) = owner.execute("SELECT building_id FROM spaces WHERE id = %s", [device.space_id]).fetchone() or ()
         point = f"{device.code}.energy"
@@ -151,7 +154,9 @@ async def _place(database: Database, dsns: Dsns, realm: Realm) -> Place:
             [organisation, site, device.id, point],
         )
         if realm == "north":
-            owner.execute("UPDATE grants SET scope = 'site', site_id = %s WHERE user_id = %s", [site, user])
+            owner.execute(
+                "UPDATE grants SET scope = 'site', site_id = %s WHERE user_id = ANY(%s)", [site, [user, leaver]]
+            )
         owner.execute("INSERT INTO latest SELECT id, %s, 4711, 192 FROM points WHERE code = %s", [NOW, point])
         alarm = uuid4()
         owner.execute(
@@ -160,10 +165,11 @@ async def _place(database: Database, dsns: Dsns, realm: Realm) -> Place:
                VALUES (%s, %s, %s, %s, 'r', 1, 'low', %s, %s, %s, %s)""",
             [alarm, organisation, site, device.id, f"A {mark}", f"A {mark}", NOW, NOW],
         )
+        (grant,) = owner.execute("SELECT id FROM grants WHERE user_id = %s", [user]).fetchone() or ()
         place = Place(
             realm, organisation, site, device.id, device.code, point, device.space_id, building, lease.tenant_id,
             lease.code, alarm, number, f"INV-{mark}-{number}",
-            furnish(owner, organisation, site, lease.tenant_id, mark), user,
+            furnish(owner, organisation, site, lease.tenant_id, mark), user, leaver=leaver, grant=grant,
         )  # fmt: skip
         _order(owner, place, number, None)
         _invoice(owner, place, lease.id)

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from hub.access import door, factor, password, session
+from hub.access import door, factor, identity, password, session
 from hub.access import service as access
 from hub.access.rows import Opened, SignedIn
 from hub.errors import ConflictError, ForbiddenError, InvalidError
@@ -28,7 +28,8 @@ async def show(visit: Anyone) -> HTMLResponse:
     async with visit.at_home() as tx:
         mine = await access.credentials(tx, visit.who.user_id)
         opened = await session.sessions(tx, visit.who.user_id, visit.now)
-    said = {"mine": mine, "sessions": opened, "needed": _needs_factor(visit), "fresh": session.FRESH}
+        linked = await identity.identities(tx, visit.who.user_id)
+    said = {"mine": mine, "sessions": opened, "needed": _needs_factor(visit), "fresh": session.FRESH, "linked": linked}
     async with visit.transaction() as tx:
         return await visit.page(tx, "account/account.html", **said)
 

@@ -8,12 +8,14 @@ from contextlib import suppress as ignore
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
+from hub.access.issuer import Issuer
 from hub.alarms import definitions
 from hub.api import routes as api
 from hub.api import surveillance as api_surveillance
+from hub.outbound import CheckedTransport
 from hub.store import live as channel
 from hub.store.database import Database
-from web import account, errors, files, live, second_factor, sign_in, welcome
+from web import account, errors, files, live, oidc, second_factor, sign_in, tokens, welcome, whereabouts
 from web.boards import Boards
 from web.console import (
     alarms,
@@ -28,8 +30,10 @@ from web.console import (
     overview,
     points,
     privacy,
+    roles,
     stills,
     tenants,
+    users,
 )
 from web.lists import LiveList
 from web.portal import papers
@@ -45,8 +49,8 @@ NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
 }  # fmt: skip
 PAGES = (
-    sign_in, second_factor, welcome, account, live, overview, alarms, orders, points, gateways, billing,
-    approvals, deputies, flows, tenants, stills, badges, privacy, audit, jobs, papers,
+    sign_in, oidc, second_factor, welcome, account, tokens, users, roles, whereabouts, live, overview, alarms, orders,
+    points, gateways, billing, approvals, deputies, flows, tenants, stills, badges, privacy, audit, jobs, papers,
 )  # fmt: skip
 LISTS: tuple[LiveList, ...] = (
     overview.TILES, alarms.LIST, alarms.CHIPS, orders.LIST, orders.SHEET, points.LIST, points.ONE, gateways.LIST,
@@ -63,6 +67,8 @@ def create(database: Database, settings: WebSettings) -> FastAPI:
     app.state.settings = settings
     app.state.rules = definitions.load(settings.rules_files)
     app.state.boards = Boards(database, {one.name: one for one in LISTS})
+    way_out = CheckedTransport(settings.outbound)
+    app.state.issuers = {one.code: Issuer(one, way_out) for one in settings.providers}
     app.state.sockets = Places(settings.rates.sockets_per_user)
     app.mount(f"/static/{files.version()}", files.application())
     for page in PAGES:
@@ -89,3 +95,5 @@ async def _living(app: FastAPI) -> AsyncIterator[None]:
         with ignore(asyncio.CancelledError):
             await task
     await boards.close()
+    for issuer in app.state.issuers.values():
+        await issuer.close()

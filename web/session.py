@@ -13,10 +13,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.requests import HTTPConnection
 
 from hub.access import session as sessions
-from hub.access import tokens
+from hub.access import tokens, whereabouts
 from hub.access.door import Knock
 from hub.access.rights import Right
 from hub.access.rows import Browser, SignedIn, Visitor
+from hub.access.whereabouts import Sibling
 from hub.assets import service as assets
 from hub.assets.rows import Site
 from hub.errors import ForbiddenError
@@ -99,8 +100,22 @@ class Visit:
         return render(self.language, template, **{**here, **context})
 
     async def page(self, tx: Transaction, template: str, **context: Any) -> HTMLResponse:
-        """Answer with a page, in the time of the organisation's first site."""
-        return HTMLResponse(self.text(template, await first_site(tx), **context))
+        """Answer with a page, in the time of the chosen site, or of the first."""
+        sites = await self.sites(tx)
+        site = next((one for one in sites if self.who.site_id in (None, one.id)), None)
+        said = {"choice": sites, "organisations": await self.organisations(tx), **context}
+        return HTMLResponse(self.text(template, site, **said))
+
+    async def sites(self, tx: Transaction) -> list[Site]:
+        """Give the sites among which the visitor can choose: all that he sees when he has chosen none."""
+        if self.who.site_id is None:
+            return await assets.sites(tx)
+        async with tx.unconfined():
+            return [one for one in await assets.sites(tx) if self.who.reaches(one.id)]
+
+    async def organisations(self, tx: Transaction) -> list[Sibling]:
+        """Give the organisations among which the visitor can choose; none where there is nothing to choose."""
+        return await whereabouts.organisations(tx, self.who) if self.who.travels else []
 
     def go(self, path: str) -> Response:
         """Send the browser to another page after something was done."""

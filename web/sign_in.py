@@ -76,7 +76,7 @@ def form(request: Request, template: str, problem: str = "", status: int = 200, 
     settings = request.app.state.settings
     speaks = said.pop("spoken", "") or spoken(request)
     secret = request.cookies.get(cookie_name(settings, DOOR_COOKIE)) or secrets.token_urlsafe(24)
-    known = {"problem": problem, "visit": None, "site": None, "csrf": secret}
+    known = {"problem": problem, "visit": None, "site": None, "csrf": secret, "providers": settings.providers}
     response = HTMLResponse(render(speaks, template, **known, **said), status)
     set_cookie(response, settings, DOOR_COOKIE, secret, DOOR_LIFE_S)
     set_cookie(response, settings, LANGUAGE_COOKIE, speaks, YEAR_S)

@@ -10,6 +10,7 @@ from deploy.commands.options import Data, Rules, check_address
 from deploy.embedded import database as opened_database
 from deploy.keys import keeper
 from deploy.logins import prepare
+from deploy.providers import providers
 from deploy.settings import read as read_settings
 from hub.outbound import Allowed
 from web import main
@@ -37,6 +38,7 @@ def run(
             outbound=Allowed.parse(settings.outbound_allow),
             rules_files=tuple(rules or ()),
             anchors=anchor_file(settings),
+            providers=providers(settings),
             keeper=keeper(settings),
         )
         foreground.run(main.serve(screens, settings.web_host, settings.web_port))

@@ -174,7 +174,11 @@ async def roles(tx: Transaction, user_id: UUID) -> list[HeldRole]:
 
 
 def carries_clearance(role: str, scope: Scope) -> bool:
-    """Whether a role opens fields or zones that few people see: a second administrator has to approve of it."""
+    """Whether a role opens fields or zones that few people see: a second administrator has to approve of it.
+
+    Raises InvalidError where there is no such role.
+    """
+    access.check_role(role)
     return bool(rights_of(role, scope.name) & CLEARANCES)
 
 

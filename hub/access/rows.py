@@ -160,6 +160,15 @@ class Visitor(Session):
         """Whether he has ``right`` anywhere."""
         return right in self.rights
 
+    def reaches(self, site_id: UUID) -> bool:
+        """Whether any of his roles holds at a site or in a building of it."""
+        return any(grant.site_id in (None, site_id) for grant in self.grants)
+
+    @property
+    def travels(self) -> bool:
+        """Whether he works in other organisations of his group too."""
+        return self.organisation_id != self.home_id or any(grant.scope == "group" for grant in self.grants)
+
     @property
     def changes_at(self) -> datetime:
         """When he can do less by the mere passing of time, or nothing any more."""

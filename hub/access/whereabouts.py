@@ -8,7 +8,7 @@ from uuid import UUID
 from hub.access.door import Knock
 from hub.access.rows import SignedIn, Visitor
 from hub.audit import service as audit
-from hub.errors import NotFoundError
+from hub.errors import ConflictError, NotFoundError
 from hub.store.database import Database, Role, Transaction
 from hub.store.sql import queries
 
@@ -32,16 +32,18 @@ def _digest(token: str) -> bytes:
 
 async def organisations(tx: Transaction, who: Visitor) -> list[Sibling]:
     """Give the organisations in which a visitor can work: his own and, with a role over it, those of its group."""
-    over_group = who.organisation_id != who.home_id or any(grant.scope == "group" for grant in who.grants)
     async with tx.under(Role.DOOR):
-        return await tx.all(Sibling, SQL["siblings"], {"home": who.home_id, "over_group": over_group})
+        return await tx.all(Sibling, SQL["siblings"], {"home": who.home_id, "over_group": who.travels})
 
 
 async def go_to(database: Database, who: Visitor, token: str, organisation_id: UUID, knock: Knock) -> SignedIn:
     """Let a session work in another organisation, under a new token; recorded in both.
 
-    Raises NotFoundError where the visitor has no business, or whose session has gone meanwhile.
+    Raises NotFoundError where the visitor has no business, or whose session has gone meanwhile, and ConflictError where
+    he is already.
     """
+    if organisation_id == who.organisation_id:
+        raise ConflictError("You are there already.")
     async with database.transaction(who.organisation_id, knock.actor(who.login, who.user_id), Role.DOOR) as tx:
         found = {one.id: one for one in await organisations(tx, who)}
         if organisation_id not in found or who.organisation_id not in found:

@@ -24,7 +24,8 @@ from web.settings import WebSettings
 ENGLISH = {"Accept-Language": "en"}
 PASSWORD = "only for these tests"
 DOORS = ("/sign-in", "/welcome", "/reset")
-PUBLIC = {("GET", "/api/health"), *((verb, door) for verb in ("GET", "POST") for door in DOORS)}
+OTHER_DOORS = {("POST", "/sign-in/with/{provider}"), ("GET", "/oidc/{provider}/callback")}
+PUBLIC = OTHER_DOORS | {("GET", "/api/health"), *((verb, door) for verb in ("GET", "POST") for door in DOORS)}
 
 
 @pytest.fixture
