@@ -12,7 +12,14 @@ LOOPBACK = ("127.", "::1", "localhost")
 
 def checks(settings: Settings) -> list[Check]:
     """Examine where people and gateways come in and who can read the data; each finding is one sentence."""
-    return [public_address(settings), cookies(settings), proxy(settings), broker(settings), data_mode(settings.data)]
+    return [
+        public_address(settings),
+        cookies(settings),
+        proxy(settings),
+        broker(settings),
+        in_clear(settings),
+        data_mode(settings.data),
+    ]
 
 
 def public_address(settings: Settings) -> Check:
@@ -45,6 +52,17 @@ def proxy(settings: Settings) -> Check:
         well if trusted or alone else "",
         "none is trusted: behind one, all visitors look like one address and share its limits",
         "Set PLANTROOM_TRUSTED_PROXIES to the address of the proxy before the pages.",
+    )
+
+
+def in_clear(settings: Settings) -> Check:
+    """Look which connections may leave this machine unencrypted."""
+    excused = ", ".join(settings.unencrypted)
+    return _wish(
+        "In clear",
+        "" if excused else "nothing leaves this machine unencrypted",
+        f"{excused} may leave this machine unencrypted",
+        "Take PLANTROOM_UNENCRYPTED away, or see that the network between is private.",
     )
 
 

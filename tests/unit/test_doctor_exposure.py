@@ -33,8 +33,8 @@ def test_a_building_is_closed(tmp_path: Path) -> None:
 
 
 def test_an_http_address_leaves_cookies_open_and_a_hidden_proxy_is_noticed(tmp_path: Path) -> None:
-    seen = found(tmp_path, public_address="http://10.1.2.3", web_host="0.0.0.0")
-    assert (seen["Public address"], seen["Cookies"], seen["Proxy"]) == (True, False, False)
+    seen = found(tmp_path, public_address="http://10.1.2.3", web_host="0.0.0.0", unencrypted="web")
+    assert [seen[name] for name in ("Public address", "Cookies", "Proxy", "In clear")] == [True, False, False, False]
 
 
 def test_data_that_is_not_there_yet_will_be_closed(tmp_path: Path) -> None:
