@@ -22,8 +22,8 @@ def found(data: Path, **settings: str) -> dict[str, bool]:
 
 def test_a_trial_is_open_in_most_ways(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    wanting = {"Public address": False, "Cookies": False, "Proxy": True, "Broker rights": False, "Data rights": False}
-    assert found(tmp_path) == wanting
+    well = {name for name, ok in found(tmp_path).items() if ok}
+    assert well == {"Proxy", "In clear"}
 
 
 def test_a_building_is_closed(tmp_path: Path) -> None:
