@@ -7,10 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import start, walk
+from tests.bench import guard, sign_in, start, walk
 from tests.bench.row import Row
 
-BENCHES = {"start": start.measure, "walk": walk.measure}
+BENCHES = {"guard": guard.measure, "start": start.measure, "walk": walk.measure, "sign_in": sign_in.measure}
 
 
 def main() -> int:
