@@ -100,6 +100,12 @@ async def carry_out(tx: Transaction, request_id: UUID, now: datetime) -> Report:
     return report
 
 
+async def approved(tx: Transaction, request: Request) -> bool:
+    """Whether a request is approved now, so that it can be carried out."""
+    states = ("approved",)
+    return bool(request.approval and await approvals_record.stored(tx, number=request.approval, states=states))
+
+
 def subject(request_id: UUID, person: Person) -> Subject:
     """Give what is approved: the erasure of just these records.
 

@@ -48,6 +48,16 @@ async def test_pages_about_people_open_without_a_complaint(
         await looked_at(visitor, path_, f"people-{language}{re.sub(r'[^a-z]+', '-', path)[:24]}")
     if role == "security":
         await _use_surveillance(visitor, language)
+    if role == "administrator":
+        await page.fill("#reason", "asked at the counter")
+        await page.locator("button[formaction]").click()
+        await page.wait_for_url("**/privacy/requests/*")
+        await looked_at(visitor, "request", f"people-{language}-request")
+        await visitor.open("/privacy")
+        await page.fill("#text", "赵敏")
+        await page.locator("form[action='/privacy/people'] button").click()
+        await page.wait_for_selector("input[name=record]")
+        await looked_at(visitor, "people", f"people-{language}-people")
     if role == "billing":
         await page.goto(f"{stage.url}/tenants/{watched.tenant_code}")
         await page.locator("form[action$='/show'] button").first.click()

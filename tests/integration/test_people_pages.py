@@ -233,6 +233,7 @@ async def test_a_person_is_given_out_and_erased_by_the_pages(database: Database,
         request = asked.headers["location"]
         page = (await browser.get(request)).text
         assert "赵敏" in page
+        assert "Erase now" not in page
         assert (await browser.post(f"{request}/carry-out")).status_code == 409
         number = re.search(r"/approvals/(\d+)", page)
     with zipfile.ZipFile(BytesIO(given.content)) as archive:
@@ -242,6 +243,7 @@ async def test_a_person_is_given_out_and_erased_by_the_pages(database: Database,
     assert number is not None
     await approve(database, watched, int(number[1]))
     async with browsing(database, watched.park, "administrator") as browser:
+        assert "Erase now" in (await browser.get(request)).text
         assert (await browser.post(f"{request}/carry-out")).status_code == 303
         page = (await browser.get(request)).text
         assert "What was done" in page

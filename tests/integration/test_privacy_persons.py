@@ -22,7 +22,9 @@ from hub.privacy import service as privacy
 from hub.privacy.rows import Person
 from hub.store.database import Database, Role, Transaction
 from hub.surveillance import service as surveillance
+from hub.work import service as work
 from rules.privacy.register import Then
+from rules.work.order import Verb
 from tests.builders import Park, acting
 from tests.builders_people import NOON, OFFICER, OPEN, SENDER, Watched, passed, watch
 
@@ -342,6 +344,39 @@ async def test_the_keeper_can_do_nothing_else(database: Database, known: Known) 
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 await keeper(tx, statement)
             await tx.become(Role.APP)
+
+
+async def test_what_a_note_says_stands_in_the_history_of_the_order_and_not_in_the_record(
+    database: Database, known: Known
+) -> None:
+    async with database.transaction(known.organisation, acting("engineer", "engineer")) as tx:
+        await tx.run(b"UPDATE work_orders SET state = 'verified'")
+        order = await tx.value(b"SELECT id FROM work_orders")
+        await work.act(tx, order, Verb.CLOSE, uuid4(), NOON, note=f"as {NAME} said")
+        record = await tx.value(b"SELECT string_agg(to_jsonb(a)::text, '') FROM audit_entries a")
+        history = await tx.value(b"SELECT string_agg(note_en, '') FROM work_order_events")
+    assert NAME in history
+    assert NAME not in record
+    await erased(database, known)
+    assert tables_with(known.watched.park.dsns.owner, NAME)[NAME] == set()
+
+
+@pytest.mark.parametrize(
+    ("said", "words", "left"),
+    [
+        ("call Li Wei, light on", ["li wei", "li"], "call X, light on"),
+        ("\u627e\u5f20\u4f1f\u8c08", ["\u5f20\u4f1f"], "\u627eX\u8c08"),
+        ("139 1111-2222, 13911112222, 213911112222", ["13911112222"], "X, X, 213911112222"),
+        ("a.b+c@example.com or axb+c@example.com", ["a.b+c@example.com"], "X or axb+c@example.com"),
+        ("100% (sure)", ["(sure)", "%"], "100% X"),
+        ("nothing", [], "nothing"),
+    ],
+)
+async def test_a_text_without_somebody_keeps_everybody_else(
+    database: Database, known: Known, said: str, words: list[str], left: str
+) -> None:
+    async with database.transaction(known.organisation) as tx:
+        assert await tx.value(b"SELECT plantroom.without(%(s)s, %(w)s, 'X')", {"s": said, "w": words}) == left
 
 
 def test_the_register_begins_before_these_tests() -> None:

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hub.alarms.definitions import load
+from hub.jobs.service import Work
 from hub.privacy import definitions, retention
 from hub.store.database import Database
 from tests.builders import Dsns, Park, register_park, site_file
@@ -210,3 +212,12 @@ async def test_users_get_a_pseudonym_a_year_after_their_end(database: Database, 
         assert (await retention.run(database, organisation, ended[0] + timedelta(days=365)))["users"] == 1
         assert owner.execute("SELECT login LIKE 'erased-%' AND name = login FROM users").fetchone() == (True,)
         assert "users" not in await retention.run(database, organisation, ended[0] + timedelta(days=900))
+
+
+async def test_the_daily_job_goes_through_every_organisation(database: Database, watched: Watched) -> None:
+    with psycopg.connect(watched.park.dsns.owner, autocommit=True) as owner:
+        owner.execute("INSERT INTO organisations (code, name_zh, name_en) VALUES ('A-FIRST', '', '')")
+        jobs = Work(database, load(), lambda now: now)
+        assert "data that has outlived its period" in {job.name for job in jobs.jobs()}
+        await jobs.remove_outlived(NOON + timedelta(days=31))
+        assert count(owner, "stills") == 0

@@ -122,6 +122,7 @@ async def request(visit: PrivacyVisit, request_id: UUID) -> HTMLResponse:
         waits = asked.kind == "erasure" and asked.state == "asked"
         said = {
             "asked": asked,
+            "approved": waits and await privacy.approved(tx, asked),
             "named": await _named(tx, asked.person) if waits else [],
             "planned": await erasure.plan(tx, asked.person, visit.now) if waits else [],
             "by_table": definitions.register(visit.now.date()).by_table,
