@@ -55,6 +55,7 @@ def environment(spoken: str) -> Environment:
         worded=lambda codes, kind: [translations.gettext(words.word(f"{kind}.{code}")) for code in codes],
         in_unit=lambda label, unit: language.in_unit(label, unit or "", spoken),
         clock=_clock,
+        dated=_dated,
         instant=_instant,
         iso=_iso,
         moment=datetime.fromisoformat,
@@ -65,6 +66,15 @@ def environment(spoken: str) -> Environment:
 @pass_context
 def _clock(context: Context, at: datetime | None, seconds: bool = True) -> str:
     return language.clock(at, context["zone"], context["language"], seconds=seconds)
+
+
+@pass_context
+def _dated(context: Context, at: datetime | None, last: bool = False) -> str:
+    """Write the day of a moment at the site; ``last``: the last day before it."""
+    if at is None:
+        return language.MISSING
+    local = (at - timedelta(microseconds=last)).astimezone(context["zone"])
+    return language.day(local.date(), context["language"])
 
 
 @pass_context

@@ -87,7 +87,8 @@ UPDATE credentials SET totp_seed = %(seed)s WHERE user_id = %(user)s AND totp_se
 UPDATE credentials SET totp_step = %(step)s WHERE user_id = %(user)s AND totp_step < %(step)s;
 
 -- name: set_seed
-UPDATE credentials SET totp_seed = %(seed)s, totp_since = %(now)s, totp_step = %(step)s WHERE user_id = %(user)s;
+UPDATE credentials SET totp_seed = %(seed)s, totp_since = %(now)s, totp_step = %(step)s
+WHERE user_id = %(user)s AND (%(instead)s OR totp_seed IS NULL);
 
 -- name: drop_seed
 UPDATE credentials SET totp_seed = NULL, totp_since = NULL WHERE user_id = %(user)s AND organisation_id = %(organisation)s;
@@ -411,7 +412,7 @@ SELECT u.id, u.login, u.name, u.kind, u.active, u.language, u.email, t.code AS t
        greatest(u.seen_at, (SELECT max(s.seen_at) FROM sessions s WHERE s.user_id = u.id AND s.stage = 'full')) AS seen_at
 FROM users u LEFT JOIN tenants t ON t.id = u.tenant_id
 WHERE %(user)s::uuid IS NULL OR u.id = %(user)s
-ORDER BY u.kind, u.login;
+ORDER BY u.kind <> 'staff', u.kind, u.login;
 
 -- name: standings
 SELECT u.id AS user_id, c.totp_seed IS NOT NULL AS enrolled,

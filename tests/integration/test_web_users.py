@@ -307,10 +307,10 @@ async def test_a_token_that_ends_soon_is_warned_of_and_one_that_is_tried_in_vain
     async with office.database.transaction(office.park.organisation, boss) as tx:
         reach = Reach(frozenset({Right.SEE_POINTS}))
         await tokens.create(tx, office.ids["boss"], "soon", reach, now + timedelta(days=3), now)
-    assert "boss/soon ends at" in (await office.caller.get("/tokens")).text
+    assert "boss/soon ends on" in (await office.caller.get("/tokens")).text
     office.run("UPDATE api_tokens SET revoked_at = now(), revoked_by = 'boss', refused_at = now()")
     page = (await office.caller.get("/tokens")).text
-    assert ("ends at" in page, "still tried at" in page) == (False, True)
+    assert ("ends on" in page, "still tried at" in page) == (False, True)
 
 
 async def test_the_description_of_the_api_is_for_who_is_signed_in_and_covers_every_form(office: Office) -> None:
