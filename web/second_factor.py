@@ -58,8 +58,6 @@ async def set_up(
     next: Annotated[str, Form()] = "/",  # noqa: A002 - the field's name
 ) -> Response:
     """Keep the seed that a code proves, show the recovery codes, and let its holder through."""
-    if visit.who.enrolled:
-        raise ForbiddenError("A second factor is set up already; sign in with it to change it.")
     return await keep_seed(visit, offer, code, inside(next))
 
 
@@ -75,7 +73,8 @@ async def keep_seed(visit: Visit, offer: str, code: str, back: str) -> Response:
     seed = factor.offered(vault, offer, visit.who.session_id)
     try:
         async with visit.at_home() as tx:
-            codes = await factor.set_up(tx, vault, visit.who.user_id, seed, code, visit.now)
+            who = visit.who
+            codes = await factor.set_up(tx, vault, who.user_id, seed, code, visit.now, instead=who.through)
             opened = await session.renew(tx, visit.who, token, ("totp",), visit.now)
             if not visit.who.through:
                 said = {"address": visit.knock.address, "factors": sorted({*visit.who.factors, "totp"})}

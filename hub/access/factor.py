@@ -19,7 +19,7 @@ from hub.access import invitation, password, session
 from hub.access.rows import Invitation, Seed
 from hub.access.vault import BrokenSealError, Vault
 from hub.audit import service as audit
-from hub.errors import InvalidError, NotFoundError
+from hub.errors import ConflictError, InvalidError, NotFoundError
 from hub.store.database import Role, Transaction
 from hub.store.sql import queries
 
@@ -107,10 +107,12 @@ async def _use_totp(tx: Transaction, vault: Vault, user_id: UUID, given: str, no
     return bool(await tx.run(SQL["use_step"], {"user": user_id, "step": step_of(now)}))
 
 
-async def set_up(tx: Transaction, vault: Vault, user_id: UUID, seed: bytes, said: str, now: datetime) -> list[str]:
+async def set_up(
+    tx: Transaction, vault: Vault, user_id: UUID, seed: bytes, said: str, now: datetime, *, instead: bool = False
+) -> list[str]:
     """Make a seed the user's, who proves with a code that his telephone has it; gives his recovery codes, once.
 
-    Raises InvalidError for a wrong code.
+    ``instead`` of another that he has.  Raises InvalidError for a wrong code, ConflictError where there is one already.
     """
     if not fits(seed, _compact(said), now):
         raise InvalidError(
@@ -118,7 +120,9 @@ async def set_up(tx: Transaction, vault: Vault, user_id: UUID, seed: bytes, said
         )
     async with tx.under(Role.DOOR):
         sealed = vault.seal(seed, "credentials", user_id)
-        await tx.run(SQL["set_seed"], {"user": user_id, "seed": sealed, "step": step_of(now), "now": now})
+        values = {"user": user_id, "seed": sealed, "step": step_of(now), "now": now, "instead": instead}
+        if not await tx.run(SQL["set_seed"], values):
+            raise ConflictError("A second factor is set up already; sign in with it to change it.")
         await audit.record(tx, "set up the second factor", "user", user_id)
         return await _new_codes(tx, user_id)
 
