@@ -18,6 +18,7 @@ from rules.flow.request import Decision, Request, State, Verdict
 
 SQL = queries(__package__)
 MOST = 2_000
+NUMBER_MAX = 2**63 - 1
 ALIVE = (State.OPEN.value, State.APPROVED.value)
 
 
@@ -32,7 +33,9 @@ async def stored(
     subject: tuple[str, str] | None = None,
     most: int = MOST,
 ) -> list[Stored]:
-    """Give requests as the table holds them, newest first."""
+    """Give requests as the table holds them, newest first; no request has a number beyond NUMBER_MAX."""
+    if number is not None and abs(number) > NUMBER_MAX:
+        return []
     kind, identity = subject or (None, None)
     asked = {
         "id": request_id, "number": number, "states": list(states) if states is not None else None,
