@@ -31,6 +31,7 @@ _SECRETS = (
     (re.compile(r"\b(bearer|basic|digest)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
     (re.compile(r"(://[^\s:/@]*:)[^\s@]+@"), rf"\1{HIDDEN}@"),
     (re.compile(r"\$argon2\S+"), HIDDEN),
+    (re.compile(r"\b(plantroom_[A-Za-z0-9_-]{6})[A-Za-z0-9_-]{37}"), rf"\1{HIDDEN}"),  # an API token
     (re.compile(r"\b((?:__Host-)?plantroom_(?:session|door)=)[^\s;]+"), rf"\1{HIDDEN}"),
 )
 _FIELD = re.compile(r"""([A-Za-z][\w-]{1,40})(["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s"'&;,)}\]]+)""")

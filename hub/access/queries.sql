@@ -409,7 +409,8 @@ RETURNING id, user_id, issuer, linked_at, linked_by, last_used_at;
 
 -- name: people
 SELECT u.id, u.login, u.name, u.kind, u.active, u.language, u.email, t.code AS tenant, u.created_at,
-       greatest(u.seen_at, (SELECT max(s.seen_at) FROM sessions s WHERE s.user_id = u.id AND s.stage = 'full')) AS seen_at
+       greatest(u.seen_at, (SELECT max(s.seen_at) FROM sessions s WHERE s.user_id = u.id AND s.stage = 'full'),
+                (SELECT max(a.last_used_at) FROM api_tokens a WHERE a.user_id = u.id)) AS seen_at
 FROM users u LEFT JOIN tenants t ON t.id = u.tenant_id
 WHERE %(user)s::uuid IS NULL OR u.id = %(user)s
 ORDER BY u.kind <> 'staff', u.kind, u.login;

@@ -52,7 +52,7 @@ class RoleForm(Sent):
 class RequestForm(Sent):
     """Which approved request is carried out."""
 
-    number: int
+    number: Annotated[int, Field(ge=1, le=10**12)]
 
 
 @dataclass(frozen=True, slots=True)
