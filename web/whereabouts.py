@@ -39,9 +39,10 @@ async def go(visit: Anyone, sent: Annotated[OrganisationForm, Form()]) -> Respon
 
 @router.post("/whereabouts/site")
 async def look(visit: Anyone, sent: Annotated[SiteForm, Form()]) -> Response:
-    """Look at one site from now on, or at all."""
+    """Look at one site from now on, or at all; people from outside see their own jobs and papers and choose nothing."""
     async with visit.transaction() as tx:
-        if sent.site_id is not None and sent.site_id not in {site.id for site in await visit.sites(tx)}:
+        open_to = {site.id for site in await visit.sites(tx)} if visit.who.kind == "staff" else set()
+        if sent.site_id is not None and sent.site_id not in open_to:
             raise NotFoundError("There is no such site.")
     await whereabouts.look_at(visit.database, visit.who, sent.site_id)
     return visit.go(inside(sent.next))

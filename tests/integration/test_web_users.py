@@ -383,6 +383,16 @@ async def test_a_site_that_one_does_not_see_cannot_be_chosen_and_a_choice_opens_
     assert (await office.send("/whereabouts/site", "/alarms", site_id=north)).status_code == 404
 
 
+async def test_people_from_outside_choose_no_site(office: Office, north: UUID) -> None:
+    tenant_id = office.run("SELECT tenant_id FROM leases WHERE code = 'L-2024-001'")[0][0]
+    office.run("UPDATE leases SET tenant_id = %s WHERE code = 'N-L-2024-001'", tenant_id)
+    await add(office.database, office.park, "tenant", "tenant", tenant_id=tenant_id)
+    await office.as_("tenant")
+    page = await office.caller.get("/papers")
+    assert ("N-L-2024-001" in page.text, "All sites" in page.text) == (True, False)
+    assert (await office.send("/whereabouts/site", "/papers", site_id=north)).status_code == 404
+
+
 async def test_group_people_work_in_another_organisation_under_a_new_token_recorded_in_both(office: Office) -> None:
     other = assets.open_organisation(
         office.park.dsns.owner, Organisation(code="SISTER", name_zh="姊妹", name_en="Sister")
