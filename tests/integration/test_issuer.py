@@ -102,8 +102,9 @@ async def test_good_signatures_of_every_kind_are_taken(
     assert (await go(issuer)).subject == provider.subject
 
 
-def hours(n: float) -> int:
-    return int(time.time() + n * 3600)
+def hours(n: float) -> timedelta:
+    """So long from the moment at which the test runs, which may be long after it was collected."""
+    return timedelta(hours=n)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,10 @@ def hours(n: float) -> int:
 async def test_an_id_token_that_says_something_else_is_refused(
     provider: IdentityProvider, issuer: Issuer, claims: dict[str, Any], why: str
 ) -> None:
-    provider.claims = claims
+    provider.claims = {
+        name: int(time.time() + value.total_seconds()) if isinstance(value, timedelta) else value
+        for name, value in claims.items()
+    }
     assert why in await refused(issuer)
 
 
@@ -232,7 +236,7 @@ async def test_a_new_key_is_asked_for_once_and_an_unknown_one_refused(
     assert "no key" in await refused(issuer)  # asked for a moment ago
     assert provider.asked.count("/keys") == 1
     later = now() + issuers.KEYS_AGAIN_AFTER + timedelta(seconds=1)
-    provider.claims = {"exp": hours(1)}
+    provider.claims = {"exp": int(time.time()) + 3600}
     provider.header = {"kid": "nobody's"}
     assert "no key" in await refused(issuer, later)
     assert provider.asked.count("/keys") == 2

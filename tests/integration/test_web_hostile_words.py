@@ -151,7 +151,8 @@ async def test_no_name_makes_an_element_an_attribute_or_a_code_of_any_page(
 @pytest.mark.parametrize("template", ["error.html", "notice.html", "sign_in.html"])
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_a_refusal_that_quotes_what_was_asked_quotes_it_as_text(template: str, language: str) -> None:
-    words = {"status": 404, "sentence": HOSTILE, "problem": HOSTILE, "reference": "", "visit": None, "site": None}
+    words = {"status": 404, "sentence": HOSTILE, "problem": HOSTILE, "reference": "", "visit": None, "site": None,
+             "providers": []}  # fmt: skip
     page = read(render(language, template, **words, next="/", csrf="x"))
     assert page.found == []
     assert any("{{ 7*7 }}{% x %}%(y)s%" in word for word in page.words)
