@@ -1,6 +1,8 @@
 """Work that takes a core for long, beside the event loop: bounded in threads and in what may wait."""
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +17,12 @@ T = TypeVar("T")
 class Workers:
     """``threads`` work at one time and ``queue_max`` tasks wait; whoever comes then is told ``busy``.
 
-    Each kind of work has its own, so that many prints keep nobody from signing in.
+    Each kind of work has its own, so that many prints keep nobody from signing in.  ``nice`` is how far its threads step
+    back where they and the event loop want the same core (0 to 19; on Linux).
     """
 
-    def __init__(self, name: str, threads: int, queue_max: int, busy: str) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+    def __init__(self, name: str, threads: int, queue_max: int, busy: str, nice: int = 0) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name, initializer=_step_back, initargs=(nice,))
         self._places = threading.BoundedSemaphore(threads + queue_max)
         self._busy = busy
 
@@ -31,3 +34,8 @@ class Workers:
         task = self._pool.submit(work, *arguments, **named)
         task.add_done_callback(lambda _: self._places.release())  # also when nobody waits for it any more
         return await asyncio.wrap_future(task)
+
+
+def _step_back(nice: int) -> None:
+    if nice and sys.platform == "linux":  # where a thread has a priority of its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)

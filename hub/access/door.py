@@ -106,7 +106,7 @@ async def _checked(
     right, renewed = False, None
     if not held:
         kept = account.password_hash if account else None
-        right, renewed = await password.aside(password.check, kept or password.nobody(), said)
+        right, renewed = await password.HASHERS.run(password.check, kept or password.nobody(), said)
     organisation, user_id = (account.organisation_id, account.id) if account else (None, None)
     async with database.transaction(organisation, knock.actor(login, user_id), Role.DOOR) as tx:
         await backoff.hold(tx, counted)

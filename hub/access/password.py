@@ -1,20 +1,18 @@
 """Passwords: hashed off the event loop, judged by how soon they would be guessed, not taken twice.
 
 Argon2id with the parameters of OWASP's minimum (19 MiB, 2 passes, 1 lane; RFC 9106 explains them): some 20 ms of a core
-on the smallest machine that we know.  WORKERS threads hash at the same time, so it takes WORKERS × 19 MiB at most; the
+on the smallest machine that we know.  One thread for every two cores hashes, so that it takes WORKERS × 19 MiB; the
 parameters stand in every hash, and a sign-in under older ones renews it.
 
 A password has 10 to 128 characters, whichever, as they are: never cut, never folded, never due to be changed.
 """
 
-import asyncio
+import os
 import secrets
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from datetime import datetime
 from functools import cache
-from typing import TypeVar
 from uuid import UUID
 
 from argon2 import PasswordHasher
@@ -24,12 +22,12 @@ from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from hub.access.rows import Word
 from hub.audit import service as audit
-from hub.errors import InvalidError, UnavailableError
+from hub.errors import InvalidError
 from hub.store.database import Role, Transaction
 from hub.store.sql import queries
+from hub.workers import Workers
 
 SQL = queries(__package__)
-T = TypeVar("T")
 
 CHARACTERS_MIN = 10
 CHARACTERS_MAX = 128
@@ -44,8 +42,9 @@ CONTEXT_WORDS = (
 )  # fmt: skip
 
 PASSES, MEMORY_KIB, LANES = 2, 19 * 1024, 1
-WORKERS = 2
-QUEUE_MAX = 40  # some two seconds' work behind the workers
+CORES_PER_WORKER = 2  # hashing never takes more than half of the machine: pages go on
+WORKERS = max(1, (os.cpu_count() or 1) // CORES_PER_WORKER)
+QUEUE_MAX = 40  # of each worker: a second's work and less
 BUSY = "Too many people are signing in right now; try again in a few seconds."
 
 LENGTH = f"A password has {CHARACTERS_MIN} to {CHARACTERS_MAX} characters; choose a longer or shorter one."
@@ -54,23 +53,8 @@ KNOWN = "This password stands in lists of stolen ones; choose another."
 TAKEN_BEFORE = f"This is one of your last {HISTORY} passwords; choose a new one."
 
 _hasher = PasswordHasher(PASSES, MEMORY_KIB, LANES)
-_workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="password")
-_places = threading.BoundedSemaphore(WORKERS + QUEUE_MAX)
+HASHERS = Workers("password", WORKERS, WORKERS * QUEUE_MAX, BUSY, nice=5)
 _zxcvbn = threading.Lock()  # it keeps the words of a call in a global
-
-
-async def aside(work: Callable[..., T], *arguments: object) -> T:
-    """Do work that takes a core for long on a thread of its own; raises UnavailableError when too much waits."""
-    if not _places.acquire(blocking=False):
-        raise UnavailableError(BUSY)
-
-    def run() -> T:
-        try:
-            return work(*arguments)
-        finally:
-            _places.release()
-
-    return await asyncio.get_running_loop().run_in_executor(_workers, run)
 
 
 def _bytes(password: str) -> bytes:
@@ -129,7 +113,7 @@ def _hash_if_strong(password: str, words: Iterable[str], before: Iterable[str]) 
 
 async def hashed(password: str, words: Iterable[str], before: Iterable[str] = ()) -> str:
     """Give the hash of a new password; raises InvalidError for one that is weak or was taken before."""
-    return await aside(_hash_if_strong, password, tuple(words), tuple(before))
+    return await HASHERS.run(_hash_if_strong, password, tuple(words), tuple(before))
 
 
 async def words(tx: Transaction, user_id: UUID | None = None) -> list[str]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import threading
 import time
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -18,6 +17,7 @@ from hub.access.rows import Browser, SignedIn
 from hub.audit import service as audit
 from hub.errors import ConflictError, ForbiddenError, InvalidError, UnavailableError
 from hub.store.database import Database, Role
+from hub.workers import Workers
 from tests.builders import ENGINEER, Park
 from tests.door import PASSWORD, STRICT, add
 
@@ -233,8 +233,8 @@ async def test_when_too_many_sign_in_at_once_the_rest_is_told_so(
     database: Database, park: Park, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await add(database, park, "li.wei", "engineer")
-    monkeypatch.setattr(password, "_places", threading.BoundedSemaphore(1))
-    held = asyncio.create_task(password.aside(time.sleep, 0.3))
+    monkeypatch.setattr(password, "HASHERS", Workers("password", 1, 0, password.BUSY))
+    held = asyncio.create_task(password.HASHERS.run(time.sleep, 0.3))
     await asyncio.sleep(0.05)
     with pytest.raises(UnavailableError, match="Too many people"):
         await come(database, "li.wei")

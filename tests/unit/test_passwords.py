@@ -1,5 +1,6 @@
 """Passwords: any characters, long enough, not soon guessed, not known from breaches."""
 
+import os
 import time
 
 import pytest
@@ -86,9 +87,9 @@ def test_a_hash_of_older_parameters_is_made_anew_when_the_password_comes() -> No
     assert password.check(old, "wrong horse battery") == (False, None)
 
 
-def test_the_parameters_are_those_of_owasp_and_their_memory_is_bounded() -> None:
+def test_the_parameters_are_those_of_owasp_and_half_of_the_cores_stays_free() -> None:
     assert (password.PASSES, password.MEMORY_KIB, password.LANES) == (2, 19 * 1024, 1)
-    assert password.WORKERS * password.MEMORY_KIB * 1024 < 64 * 2**20
+    assert max(1, (os.cpu_count() or 1) // 2) >= password.WORKERS
 
 
 def test_half_a_character_is_a_wrong_password_and_no_failure() -> None:
