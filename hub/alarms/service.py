@@ -53,8 +53,10 @@ async def acknowledge(tx: Transaction, alarm_id: UUID, now: datetime, comment: s
     asked = {"id": alarm_id, "now": now, "actor": actor.name, "comment": comment}
     if await tx.run(SQL["acknowledge"], asked):
         entry = {"id": alarm_id, "at": now, "event": "acknowledged", "actor": actor.name, "note": comment}
-        await tx.run(SQL["write_journal"], entry)
-        await tx.run(SQL["announce"], {"id": alarm_id})
-        changed = {"acknowledged_by": ["", actor.name], "comment": ["", comment]}
-        await audit.record(tx, "acknowledged", "alarm", alarm_id, {"changed": changed})
+        # Without the comment: it stands in the journal, where a person whom it names can be taken out of it.
+        changed = {"acknowledged_by": ["", actor.name]}
+        async with tx.together():
+            await tx.run(SQL["write_journal"], entry)
+            await audit.record(tx, "acknowledged", "alarm", alarm_id, {"changed": changed})
+            await tx.run(SQL["announce"], {"id": alarm_id})
     return await one(tx, alarm_id)

@@ -108,7 +108,7 @@ async def search(
         "before_at": before_at,
         "most": min(most, EXPORT_MAX),
     }
-    return await tx.all(Entry, SQL["search"], asked)
+    return await tx.all(Entry, SQL["search"], asked, afresh=True)
 
 
 def narrowed(sought: Sought, now: datetime) -> Sought:

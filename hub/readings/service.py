@@ -63,7 +63,7 @@ async def latest(
 ) -> list[Latest]:
     """Give every point (of a site, of a device) with its latest reading, by code; a page starts ``after`` a code."""
     asked = {"site": site_id, "device": device_id, "after": after, "most": min(most, LATEST_MOST)}
-    return await tx.all(Latest, SQL["latest"], asked)
+    return await tx.all(Latest, SQL["latest"], asked, afresh=True)
 
 
 async def counter_series(
@@ -94,7 +94,7 @@ async def completeness(tx: Transaction, period: Period, site_id: UUID | None = N
     start = period.start.replace(minute=0, second=0, microsecond=0)
     hours = -(-(period.end - start) // HOUR)
     asked = {**_bounded(period), "start": start, "hours": hours, "site": site_id}
-    return await tx.all(Completeness, SQL["completeness"], asked)
+    return await tx.all(Completeness, SQL["completeness"], asked, afresh=True)
 
 
 async def exported(tx: Transaction, point_code: str, period: Period, most: int = SERIES_MOST) -> list[Exported]:

@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
-from psycopg import AsyncConnection, DataError, OperationalError
+from psycopg import AsyncConnection, DataError, OperationalError, sql
 from psycopg.errors import DiskFull
 from psycopg.rows import class_row, tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -25,6 +26,7 @@ Parameters = Mapping[str, Any]
 POOL_MAX = 8
 STATEMENT_TIMEOUT_MS = 30_000
 POOL_WAIT_S = 5.0
+OPENINGS_KEPT = 500
 EVERYWHERE = "*"  # in the settings that the policies of migration 0008 read
 
 
@@ -77,10 +79,16 @@ class Transaction:
     actor: Actor
     role: Role = field(default=Role.APP)
 
-    async def all(self, row: type[Row], query: bytes, parameters: Parameters | None = None) -> list[Row]:
-        """Give every row, as instances of the frozen dataclass ``row``."""
+    async def all(
+        self, row: type[Row], query: bytes, parameters: Parameters | None = None, *, afresh: bool = False
+    ) -> list[Row]:
+        """Give every row, as instances of the frozen dataclass ``row``.
+
+        ``afresh``: planned for these very parameters each time.  A plan for any parameters expects six rows of a long
+        list with filters that may be missing, and joins the rest to them one by one.
+        """
         async with self.connection.cursor(row_factory=class_row(row)) as cursor:
-            await cursor.execute(query, parameters)
+            await cursor.execute(query, parameters, prepare=False if afresh else None)
             return await cursor.fetchall()
 
     async def maybe(self, row: type[Row], query: bytes, parameters: Parameters | None = None) -> Row | None:
@@ -114,6 +122,15 @@ class Transaction:
         async with self.connection.cursor() as cursor:
             await cursor.executemany(query, parameters)
 
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        """Send the statements of the block one after the other without waiting; what they touched is not known.
+
+        A failure is raised at the end of the block at the latest.
+        """
+        async with self.connection.pipeline():
+            yield
+
     async def become(self, role: Role, organisation: UUID | None = None) -> None:
         """Go on under another role and, where given, in the name of another organisation."""
         self.role = role
@@ -136,14 +153,30 @@ class Transaction:
 
         The actor stays; what he may see is lifted until the end of the block.
         """
-        await _confine(self, Actor(self.actor.name))
+        held_back = self.actor.places is not None or self.actor.tenant_id is not None or self.actor.contractor
+        if held_back:
+            await _confine(self, Actor(self.actor.name))
         yield
-        await _confine(self, self.actor)
+        if held_back:
+            await _confine(self, self.actor)
+
+
+async def _begin(tx: Transaction) -> None:
+    """Begin, and say who we are, in one round trip; what is not said is empty, for the last transaction's is gone."""
+    said = ((name, value) for name, value in _confinement(tx, tx.actor).items() if value)
+    await tx.connection.execute(_opening((("role", tx.role.value), *said)), prepare=False)
+
+
+@lru_cache(maxsize=OPENINGS_KEPT)
+def _opening(said: tuple[tuple[str, str], ...]) -> bytes:
+    """Give the statements that begin a transaction; whoever asks once asks again."""
+    one = sql.SQL("SET LOCAL {} TO {}")
+    told = [one.format(sql.SQL(name), sql.Literal(value)) for name, value in said]  # the names are our own
+    return sql.SQL("; ").join([sql.SQL("BEGIN"), *told]).as_bytes(None)
 
 
 async def _take(tx: Transaction) -> None:
-    await _enter(tx)
-    await _confine(tx, tx.actor)
+    await _set(tx, {"role": tx.role.value, **_confinement(tx, tx.actor)})
 
 
 async def _enter(tx: Transaction) -> None:
@@ -151,17 +184,22 @@ async def _enter(tx: Transaction) -> None:
 
 
 async def _confine(tx: Transaction, actor: Actor) -> None:
-    said = {
-        "organisation": str(tx.organisation or ""),
-        "tenant": str(actor.tenant_id or ""),
-        "contractor": str(actor.user_id or UUID(int=0)) if actor.contractor else "",
-        "places": _listed(actor.places),
-        **{f"clear_{what}": _listed(places) for what, places in actor.clearances},
+    await _set(tx, _confinement(tx, actor))
+
+
+def _confinement(tx: Transaction, actor: Actor) -> dict[str, str]:
+    return {
+        "plantroom.organisation": str(tx.organisation or ""),
+        "plantroom.tenant": str(actor.tenant_id or ""),
+        "plantroom.contractor": str(actor.user_id or UUID(int=0)) if actor.contractor else "",
+        "plantroom.places": _listed(actor.places),
+        **{f"plantroom.clear_{what}": _listed(places) for what, places in actor.clearances},
     }
-    calls = b", ".join([b"set_config(%s, %s, true)"] * len(said))
-    await tx.connection.execute(
-        b"SELECT " + calls, [word for name, value in said.items() for word in (f"plantroom.{name}", value)]
-    )
+
+
+async def _set(tx: Transaction, settings: Mapping[str, str]) -> None:
+    calls = b", ".join([b"set_config(%s, %s, true)"] * len(settings))
+    await tx.connection.execute(b"SELECT " + calls, [word for setting in settings.items() for word in setting])
 
 
 def _listed(places: frozenset[UUID] | None) -> str:
@@ -205,9 +243,9 @@ class Database:
         that no database keeps.
         """
         try:
-            async with self._pool.connection() as connection, connection.transaction():
+            async with self._pool.connection() as connection:  # which commits or rolls back at its end
                 tx = Transaction(connection, organisation, actor, role)
-                await _take(tx)
+                await _begin(tx)
                 yield tx
         except DiskFull as error:
             raise UnavailableError("The database's disk is full; free space there.") from error

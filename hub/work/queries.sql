@@ -9,7 +9,6 @@ JOIN spaces s ON s.id = w.space_id
 LEFT JOIN devices d ON d.id = w.device_id
 LEFT JOIN users u ON u.id = w.assignee_id
 WHERE w.organisation_id = plantroom.organisation()
-  AND (%(id)s::uuid IS NULL OR w.id = %(id)s)
   AND (%(assignee)s::uuid IS NULL OR w.assignee_id = %(assignee)s)
   AND (%(changed_since)s::timestamptz IS NULL OR w.changed_at >= %(changed_since)s
        OR w.state NOT IN ('verified', 'closed', 'stopped'))
@@ -17,6 +16,19 @@ WHERE w.organisation_id = plantroom.organisation()
 ORDER BY w.state IN ('verified', 'closed', 'stopped'),
          array_position(ARRAY['critical', 'high', 'medium', 'low'], w.priority), w.number DESC
 LIMIT %(most)s;
+
+-- name: order
+-- By itself, for a list with filters that may be missing is planned to be read from one end to the other.
+SELECT w.id, w.number, w.site_id, w.device_id, d.code AS device, d.name_zh AS device_name_zh,
+       d.name_en AS device_name_en, s.code AS space, s.name_zh AS space_name_zh, s.name_en AS space_name_en, w.rule,
+       w.title_zh, w.title_en, w.skill, w.zone, w.priority, w.state, w.assignee_id, u.login AS assignee,
+       u.name AS assignee_name, w.assigned_because_zh, w.assigned_because_en, w.reopened_count, w.created_at,
+       w.changed_at, w.accepted_at, w.arrived_at, w.done_at, w.verified_at
+FROM work_orders w
+JOIN spaces s ON s.id = w.space_id
+LEFT JOIN devices d ON d.id = w.device_id
+LEFT JOIN users u ON u.id = w.assignee_id
+WHERE w.id = %(id)s;
 
 -- name: id_of_number
 SELECT id FROM work_orders WHERE organisation_id = plantroom.organisation() AND number = %(number)s;

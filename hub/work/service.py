@@ -23,14 +23,13 @@ RECENT = timedelta(hours=24)
 
 async def orders(tx: Transaction, *, open_only: bool = True, most: int = LIST_MAX) -> list[Order]:
     """Give the organisation's orders: open ones first, most urgent first, newest first."""
-    asked = {"id": None, "assignee": None, "changed_since": None, "open": open_only, "most": min(most, LIST_MAX)}
+    asked = {"assignee": None, "changed_since": None, "open": open_only, "most": min(most, LIST_MAX)}
     return await tx.all(Order, SQL["orders"], asked)
 
 
 async def mine(tx: Transaction, now: datetime) -> list[Order]:
     """Give the orders of the technician who asks: what is open, and what ended within a day."""
     asked = {
-        "id": None,
         "assignee": tx.actor.user_id or UUID(int=0),
         "changed_since": now - RECENT,
         "open": False,

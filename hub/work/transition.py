@@ -56,8 +56,7 @@ def part_of(actor: Actor, order: Order) -> Part | None:
 
 async def fetch(tx: Transaction, order_id: UUID) -> Order:
     """Give one order; raises NotFoundError."""
-    asked = {"id": order_id, "assignee": None, "changed_since": None, "open": False, "most": 1}
-    return await tx.one(Order, SQL["orders"], asked, what="work order")
+    return await tx.one(Order, SQL["order"], {"id": order_id}, what="work order")
 
 
 async def hold(tx: Transaction, order_id: UUID) -> Order:
@@ -105,13 +104,14 @@ async def tell(
         "note_zh": step.note.zh,
         "note_en": step.note.en,
     }
-    await tx.run(SQL["write_history"], entry)
     changed = {"state": [before, after.value]}
     if assignees[0] != assignees[1]:
         changed["assignee"] = [name or "" for name in assignees]
-    # Without the note: it stands in the order's history, where a person whom it names can be taken out of it.
-    await audit.record(tx, step.verb.value, "work order", order_id, {"changed": changed})
-    await tx.run(SQL["announce"], {"id": order_id})
+    async with tx.together():
+        await tx.run(SQL["write_history"], entry)
+        # Without the note: it stands in the order's history, where a person whom it names can be taken out of it.
+        await audit.record(tx, step.verb.value, "work order", order_id, {"changed": changed})
+        await tx.run(SQL["announce"], {"id": order_id})
 
 
 def _moved(order: Order, step: Step, target: Status) -> dict[str, object]:
