@@ -9,7 +9,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Collection
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -121,7 +121,8 @@ async def _holder(database: Database, token: str, now: datetime, policy: SecondF
         if found is None:
             return None
         held = {"user": found.user_id, "now": now, "home": found.organisation_id == found.home_id}
-        who = Visitor(**asdict(found), grants=tuple(await tx.all(Grant, SQL["grants"], held)))
+        same = {name: getattr(found, name) for name in Session.__slots__}  # not asdict, which copies deep
+        who = Visitor(**same, grants=tuple(await tx.all(Grant, SQL["grants"], held)))
         if found.seen_at is not None and found.seen_at <= now - idle(who):
             return None
         await tx.run(SQL["touch"], {**asked, "stale": now - TOUCH_EVERY})
