@@ -81,6 +81,11 @@ class Stage:
         async with self.database.transaction(self.park.organisation, ADMINISTRATOR) as tx:
             return (await alarms.active(tx))[0].id
 
+    def silence(self) -> None:
+        """Let the last readings be an hour old, as after a gateway stopped."""
+        with psycopg.connect(self.park.dsns.owner) as connection:
+            connection.execute("UPDATE latest SET at = at - interval '1 hour'")
+
     def announce(self, connection: psycopg.Connection[Any], kind: str) -> None:
         """Leave a notice, as a transaction of the hub would."""
         said = json.dumps({"kind": kind, "id": "1", "organisation": str(self.park.organisation)})

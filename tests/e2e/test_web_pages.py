@@ -62,6 +62,15 @@ async def test_every_console_page_opens_without_a_complaint(stage: Stage, visito
             await visitor.shoot(f"{language}{re.sub(r'[/.]', '-', path)[:24]}", full=False)
 
 
+async def test_a_value_that_is_old_is_grey_and_can_still_be_read(stage: Stage, visitor: Visitor) -> None:
+    stage.silence()
+    page = await visitor.sign_in(stage.users["engineer"])
+    for path in ("/points", f"/points/{AHU}.supply_temp"):
+        await visitor.open(path)
+        await page.wait_for_selector(".stale .value")
+        assert await serious(visitor) == [], path
+
+
 async def test_every_list_can_be_taken_along_as_csv(stage: Stage, visitor: Visitor) -> None:
     await visitor.sign_in(stage.users["administrator"])
     for path in LISTS:
