@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from deploy.broker import Broker
-from deploy.postgres import Postgres, create_database
+from deploy.postgres import Postgres
 from hub.access import password, session
 from hub.store.database import Database
 from hub.store.migrate import migrate
@@ -57,7 +57,9 @@ class PostgresForTests:
     def new_database(self, template: str | None = None) -> str:
         """The owner's DSN of a fresh database: empty, or a copy of ``template`` (nobody may be connected to it)."""
         name = f"test_{next(self._numbers)}"
-        create_database(self.server.dsn_of("postgres"), name, template)
+        copied = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")  # a quarter of the other's time
+        with psycopg.connect(self.server.dsn_of("postgres"), autocommit=True) as connection:
+            connection.execute(copied.format(sql.Identifier(name), sql.Identifier(template or "template1")))
         return self.server.dsn_of(name)
 
     def drop(self, dsn: str) -> None:
@@ -78,9 +80,13 @@ def open_directory() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres(open_directory: Path) -> Iterator[PostgresForTests]:
-    """An embedded PostgreSQL for the whole run."""
+    """An embedded PostgreSQL for the whole run; it waits for no disk, for nobody wants its data after a power cut."""
     server = Postgres(open_directory / "session-postgres")
     server.start()
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        for setting in (b"fsync = off", b"full_page_writes = off"):
+            connection.execute(b"ALTER SYSTEM SET " + setting)
+        connection.execute(b"SELECT pg_reload_conf()")
     yield PostgresForTests(server)
     server.stop()
 
