@@ -35,7 +35,7 @@ def say(request: Request, status: int, sentence: str, reference: str = "") -> Re
     said = {"status": status, "sentence": sentence, "reference": reference, "visit": visit, "site": None}
     if request.headers.get("HX-Request") == "true":
         # htmx 4 swaps the bodies of failures too: beside the list, not into it, and it stays until closed.
-        headers = {"HX-Retarget": "#notices", "HX-Reswap": "beforeend"}
+        headers = {"HX-Retarget": "#notices", "HX-Reswap": "beforeend", "HX-Reselect": ".notice"}
         return HTMLResponse(render(spoken, "notice.html", **said), status, headers)
     return HTMLResponse(render(spoken, "error.html", **said), status)
 

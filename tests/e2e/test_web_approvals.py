@@ -120,6 +120,7 @@ async def test_somebody_writes_a_request_and_changes_and_withdraws_it(desk: Desk
     await page.fill("#amount", "6000")
     await page.click("text=Submit as changed")
     await page.wait_for_selector("text=changed 1×")
+    page.once("dialog", lambda asked: asked.accept())
     await page.click("text=Withdraw")
     await page.wait_for_selector("dd strong:has-text('Withdrawn')")
     assert visitor.complaints == []

@@ -102,6 +102,7 @@ async def test_a_refusal_is_readable_before_anybody_signs_in(stage: Stage, visit
         found = await page.locator("main").bounding_box()
         assert found is not None
         assert found["width"] == wide
+        assert "Site time" not in await page.inner_text("header")  # of no site
 
 
 async def test_the_filter_is_in_the_address_and_an_empty_list_says_why(stage: Stage, visitor: Visitor) -> None:

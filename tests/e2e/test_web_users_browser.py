@@ -100,8 +100,34 @@ async def test_a_role_is_given_and_taken_back_by_hand(stage: Stage, visitor: Vis
     await page.click("text=Give the role")
     row = page.locator("table[aria-label=Roles] tr", has_text="Technician")
     await expect(row).to_contain_text("Riverside")
+    over = page.locator("table[aria-label=Roles] tr.over", has_text="Technician")
+    page.once("dialog", lambda asked: asked.dismiss())
     await row.locator("button").click()
-    await expect(page.locator("table[aria-label=Roles] tr.over", has_text="Technician")).to_have_count(1)
+    await page.wait_for_timeout(200)
+    await expect(over).to_have_count(0)
+    page.once("dialog", lambda asked: asked.accept())
+    await row.locator("button").click()
+    await expect(over).to_have_count(1)
+
+
+async def test_a_form_that_is_refused_keeps_what_was_typed(stage: Stage, visitor: Visitor) -> None:
+    page = await visitor.sign_in(stage.users["administrator"])
+    await visitor.open("/users/invite")
+    await page.fill("#login", "engineer")
+    await page.fill("#name", "Somebody else")
+    await page.select_option("#role", "manager")
+    await page.click("main .btn-primary")
+    await expect(page.locator("#notices [role=alert]")).to_be_visible()
+    assert await page.input_value("#name") == "Somebody else"
+    await page.fill("#login", "somebody.else")
+    await page.click("main .btn-primary")
+    await expect(page.locator("code.secret")).to_contain_text("/welcome#")
+    await visitor.open("/tokens")
+    await page.fill("#login", "engineer")
+    await page.fill("#account-name", "Export")
+    await page.click("text=Add it")
+    await expect(page.locator("#notices [role=alert]")).to_be_visible()
+    assert await page.input_value("#account-name") == "Export"
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

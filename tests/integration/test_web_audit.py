@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 from uuid import UUID
@@ -21,6 +22,7 @@ from tests.integration.test_audit_chain import NOW, chained
 from tests.integration.test_web_rights import app, client, people, sign_in
 from web import witness
 from web.app import create
+from web.console.audit import Fact
 from web.settings import WebSettings
 
 __all__ = ["app", "client", "people"]  # the fixtures
@@ -198,3 +200,19 @@ async def test_the_page_says_how_the_chain_stands_and_when_it_was_changed(
         file.path.unlink()
         file.path.mkdir()
         assert "cannot be read here" in (await visitor.get("/audit")).text
+
+
+def test_a_fact_of_the_record_is_said_in_words_of_the_screen() -> None:
+    moment = "2026-11-24T13:18:02.223667+00:00"
+    assert Fact.of("user", "role", "auditor").codes == ("role.auditor",)
+    assert Fact.of("user", "factors", ["password", "totp"]).codes == ("factor.password", "factor.totp")
+    assert Fact.of("still", "at", moment).at == datetime.fromisoformat(moment)
+    assert Fact.of("page", "why", "Your role does not include this page.").sentence
+    for entity, name, value in (
+        ("user", "login", "tenant"),
+        ("user", "role", "of a time before"),
+        ("contact", "note", "2026-13-99T00:00:00Z"),
+        ("lease", "end_on", "2026-11-24"),
+    ):
+        plainly = Fact.of(entity, name, value)
+        assert (plainly.codes, plainly.at, plainly.sentence) == ((), None, False)

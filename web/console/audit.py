@@ -1,8 +1,9 @@
 """The record of acts: search it, and follow the life of one thing."""
 
 import asyncio
+import re
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
@@ -21,12 +22,15 @@ from web.console.things import thing
 from web.export import table
 from web.record_words import ACTS, ENTITIES
 from web.session import Needs, Visit, zone_of
+from web.words import WORDS
 
 router = APIRouter()
+MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 WORD_CHARACTERS_MAX = 200
 YEARS = range(2000, 2100)
 CHANGES_SHOWN = 3  # of one act in the list; all of them stand on the page of the thing
 CODES = {("work order", "state"): "order", ("user", "role"): "role"}  # values that have a screen word
+FACT_CODES = {("user", "role"): "role", ("user", "kind"): "user", ("user", "factors"): "factor"}
 
 AuditVisit = Annotated[Visit, Depends(Needs(Right.SEE_AUDIT))]
 Before = Annotated[int | None, Query(ge=1, le=audit.ID_MAX)]
@@ -80,12 +84,32 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Fact:
+    """What an entry says beside what changed: text, or the codes, moment or sentence that it is."""
+
+    name: str
+    value: str
+    codes: tuple[str, ...] = ()
+    at: datetime | None = None
+    sentence: bool = False
+
+    @classmethod
+    def of(cls, entity: str, name: str, value: object) -> "Fact":
+        """Tell codes, moments and sentences of the hub from what people wrote."""
+        kind = FACT_CODES.get((entity, name), "")
+        parts = value if isinstance(value, list) else [value]
+        codes = tuple(f"{kind}.{part}" for part in parts) if kind else ()
+        known = all(code in WORDS for code in codes)
+        return cls(name, plain(value), codes if known else (), moment(value), name == "why")
+
+
+@dataclass(frozen=True, slots=True)
 class Act:
     """An entry of the record with what changed and its other facts apart."""
 
     entry: Entry
     changes: tuple[Change, ...]
-    facts: tuple[tuple[str, str], ...]
+    facts: tuple["Fact", ...]
 
     @classmethod
     def of(cls, entry: Entry) -> "Act":
@@ -98,8 +122,8 @@ class Act:
             if isinstance(pair, list) and len(pair) == 2  # noqa: PLR2004 - before and after
         ]
         apart = "changed" if changes else ""
-        facts = [(name, plain(value)) for name, value in entry.details.items() if name != apart]
-        return cls(entry, tuple(changes), tuple((name, value) for name, value in facts if value))
+        facts = [Fact.of(entry.entity, name, value) for name, value in entry.details.items() if name != apart]
+        return cls(entry, tuple(changes), tuple(fact for fact in facts if fact.value))
 
     @property
     def path(self) -> str:
@@ -116,6 +140,16 @@ def plain(value: object) -> str:
     if isinstance(value, dict):
         return "; ".join(f"{name}: {plain(one)}" for name, one in value.items())
     return str(value)
+
+
+def moment(value: object) -> datetime | None:
+    """Give the moment that a value of the record is; None for anything else, a day without a time included."""
+    if not isinstance(value, str) or not MOMENT.fullmatch(value):
+        return None
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return None
 
 
 def life_path(entity: str, entity_id: str) -> str:

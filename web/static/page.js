@@ -1,4 +1,4 @@
-// What every page does: notices close, filters apply themselves, each submit carries its own id.
+// What every page does: notices close, grave acts ask once more, filters apply themselves, each submit carries its own id.
 
 document.addEventListener("click", (event) => {
   const target = event.target.closest("[data-close], [data-print], [data-href]");
@@ -18,6 +18,14 @@ addEventListener("beforeprint", () => {
 document.addEventListener("change", (event) => {
   if (event.target.closest("form[data-auto]")) event.target.form.requestSubmit();
 });
+
+// An act that cannot be taken back asks once more, before anything else hears of the submit.
+document.addEventListener("submit", (event) => {
+  const asked = event.submitter?.dataset.sure;
+  if (!asked || confirm(asked)) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}, true);
 
 // The submitter makes the id: a retry after a lost answer is harmless. The next submit of the same form is a new act.
 document.addEventListener("submit", (event) => {
