@@ -15,6 +15,7 @@ from uuid import UUID
 
 from psycopg import AsyncConnection, DataError, OperationalError, sql
 from psycopg.errors import DiskFull
+from psycopg.pq import TransactionStatus
 from psycopg.rows import class_row, tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -78,6 +79,7 @@ class Transaction:
     organisation: UUID | None
     actor: Actor
     role: Role = field(default=Role.APP)
+    lifted: bool = field(default=False, init=False)  # by ``unconfined``
 
     async def all(
         self, row: type[Row], query: bytes, parameters: Parameters | None = None, *, afresh: bool = False
@@ -143,7 +145,13 @@ class Transaction:
         """Go on under another role until the end of the block; organisation, actor and confinement stay."""
         before, self.role = self.role, role
         await _enter(self)
-        yield
+        try:
+            yield
+        except BaseException:
+            self.role = before
+            if _goes_on(self):
+                await _enter(self)
+            raise
         self.role = before
         await _enter(self)
 
@@ -154,11 +162,20 @@ class Transaction:
         The actor stays; what he may see is lifted until the end of the block.
         """
         held_back = self.actor.places is not None or self.actor.tenant_id is not None or self.actor.contractor
-        if held_back:
-            await _confine(self, Actor(self.actor.name))
-        yield
-        if held_back:
-            await _confine(self, self.actor)
+        if self.lifted or not held_back:  # a block within such a block ends nothing
+            yield
+            return
+        await _confine(self, Actor(self.actor.name))
+        self.lifted = True
+        try:
+            yield
+        except BaseException:
+            self.lifted = False
+            if _goes_on(self):
+                await _confine(self, self.actor)
+            raise
+        self.lifted = False
+        await _confine(self, self.actor)
 
 
 async def _begin(tx: Transaction) -> None:
@@ -173,6 +190,11 @@ def _opening(said: tuple[tuple[str, str], ...]) -> bytes:
     one = sql.SQL("SET LOCAL {} TO {}")
     told = [one.format(sql.SQL(name), sql.Literal(value)) for name, value in said]  # the names are our own
     return sql.SQL("; ").join([sql.SQL("BEGIN"), *told]).as_bytes(None)
+
+
+def _goes_on(tx: Transaction) -> bool:
+    """Whether statements are still carried out; after a failure only the end of a savepoint lets them."""
+    return tx.connection.info.transaction_status is TransactionStatus.INTRANS
 
 
 async def _take(tx: Transaction) -> None:
