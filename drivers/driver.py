@@ -1,64 +1,65 @@
-"""What every driver offers, whatever its protocol."""
+"""What every driver offers, whatever its protocol: points in, readings out."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Protocol
 
-from drivers.kinds import Table
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Span:
-    """``count`` registers from ``start`` that belong to one value and are never torn apart."""
-
-    start: int
-    count: int
-
-    @property
-    def end(self) -> int:
-        """First address after the span."""
-        return self.start + self.count
+from drivers.profile import Profile
+from rules.model.point import Point
+from rules.model.reading import Reading
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """One block read: everything from the first to the last span, of one table of one device."""
+class Asked:
+    """One point, the measure of the profile that it comes from, and what turns the measure's unit into the point's."""
 
-    device: int
-    table: Table
-    spans: tuple[Span, ...]  # in rising order
-
-    @property
-    def start(self) -> int:
-        """First address asked."""
-        return self.spans[0].start
-
-    @property
-    def count(self) -> int:
-        """Registers asked, gaps included."""
-        return max(span.end for span in self.spans) - self.start
+    point: Point
+    measure: str
+    factor: Decimal = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
-    """What a device said for one span: its registers, or None and the reason."""
+class Device:
+    """One device on a line and the points that are wanted of it; ``address`` is as its protocol writes it."""
 
-    span: Span
-    words: tuple[int, ...] | None
-    error: str = ""
+    code: str
+    address: str
+    profile: Profile
+    points: tuple[Asked, ...]
+
+
+class Station(Protocol):
+    """A device as its line reaches it; it remembers what the device has taught us (holes, limits, subscriptions)."""
+
+    @property
+    def plan(self) -> tuple[str, ...]:
+        """Every request of one reading of the device, in words ('holding 0..9')."""
+
+    async def read(self) -> list[Reading]:
+        """Give at least one reading for every point, in the order of the points and for each in order of time.
+
+        Several readings of a point are what the device has told by itself meanwhile.  What the device refuses or
+        garbles for some points becomes readings of bad quality with the reason; raises UnreachableError when the
+        device does not answer at all.
+        """
+
+    async def write(self, measure: str, value: float) -> Reading:
+        """Set a measure, in its point's unit, and read it back.
+
+        Raises UnreachableError, RefusedError, MalformedError (the answer cannot be used: it may have been done) or
+        MisconfiguredError (there is no such measure or it cannot be written).
+        """
 
 
 class Driver(Protocol):
-    """One line to some devices.  It queues: one question at a time, however many ask.
+    """One line to some devices.  It queues: one question at a time where the line is shared, however many ask.
 
-    ``open`` connects (``read`` does so by itself when needed), ``read`` gives one Raw per span in order,
-    ``close`` may be called at any time and twice.  All raise ``drivers.errors`` only.
+    Nothing connects before it has to; a lost connection is made anew by the next question.  All raise
+    ``drivers.errors`` only, and no task, thread or socket is left after ``close``.
     """
 
-    async def open(self) -> None:
-        """Connect; raises UnreachableError."""
-
-    async def read(self, request: Request) -> list[Raw]:
-        """Ask one block; raises a DriverError when no span can be answered."""
+    def station(self, device: Device) -> Station:
+        """Give a device on this line; raises MisconfiguredError for a profile of another protocol."""
 
     async def close(self) -> None:
-        """Let go of the line."""
+        """Let go of the line; may be called at any time and twice."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+from drivers.catalogue import driver_of
 from edge_agent import backfill as history
 from edge_agent.clock import Clock, wall_clock
 from edge_agent.config import EdgeConfig
@@ -14,7 +15,6 @@ from edge_agent.link import Broker
 from edge_agent.poller import LinePoller
 from edge_agent.publisher import Publisher
 from edge_agent.roster import Roster
-from edge_agent.sample import driver_for
 from edge_agent.spool import Spool
 
 RESTART_WAIT_S = 5.0
@@ -46,7 +46,7 @@ async def _work(config: EdgeConfig, broker: Broker, spool: Spool) -> None:
         line = config.lines[line_number]
         return lambda: LinePoller(
             line,
-            driver_for(line),
+            driver_of(line.line, clock.now),
             spool=spool,
             publisher=publisher,
             roster=roster,

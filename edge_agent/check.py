@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from drivers.driver import Driver
+from drivers.catalogue import driver_of
+from drivers.driver import Device, Driver
 from drivers.errors import UnreachableError
 from edge_agent.clock import Clock
-from edge_agent.config import InvalidConfigError, PolledDevice, PolledLine, load_all
-from edge_agent.plan import describe, plan
-from edge_agent.sample import driver_for, sample
+from edge_agent.config import EdgeConfig, InvalidConfigError, PolledLine, load_all
 from rules.model.quality import Quality
 from rules.model.reading import Reading
 
@@ -49,12 +48,13 @@ async def read(path: Path) -> list[dict[str, Any]]:
     ]
 
 
-_Answer = tuple[PolledDevice, list[Reading], UnreachableError | None]
+_Answer = tuple[Device, list[Reading], UnreachableError | None]
 
 
 async def _ask_line(line: PolledLine) -> list[_Answer]:
     """Ask all devices of a line once, one after the other; a dead link is tried once."""
-    driver, clock = driver_for(line), Clock()
+    clock = Clock()
+    driver = driver_of(line.line, clock.now)
     answers: list[_Answer] = []
     down: UnreachableError | None = None
     for device in line.devices:
@@ -65,14 +65,14 @@ async def _ask_line(line: PolledLine) -> list[_Answer]:
     return answers
 
 
-async def _ask_device(driver: Driver, device: PolledDevice, clock: Clock) -> _Answer:
+async def _ask_device(driver: Driver, device: Device, clock: Clock) -> _Answer:
     try:
-        return device, await sample(driver, plan(device), clock.now), None
+        return device, await driver.station(device).read(), None
     except UnreachableError as error:
         return _lost(device, error, clock)
 
 
-def _lost(device: PolledDevice, error: UnreachableError, clock: Clock) -> _Answer:
+def _lost(device: Device, error: UnreachableError, clock: Clock) -> _Answer:
     at = clock.now()
     readings = [Reading(p.point.code, at, None, Quality.BAD, error=str(error)) for p in device.points]
     return device, readings, error
@@ -98,3 +98,28 @@ def _row(reading: Reading, unit: str) -> dict[str, Any]:
         "raw": list(reading.raw),
         "error": reading.error,
     }
+
+
+def describe(config: EdgeConfig) -> list[str]:
+    """Say the plan of a gateway in words, one line per line and one per device."""
+    said = [f"gateway {config.gateway} of site {config.site}: {_count(len(config.lines), 'line')}"]
+    for polled in config.lines:
+        driver = driver_of(polled.line, Clock().now)
+        plans = [(device, driver.station(device).plan) for device in polled.devices]
+        said.append(
+            f"  line {polled.code} ({polled.line.place}) every {polled.line.poll_s:g} s: "
+            f"{_count(len(plans), 'device')}, {_count(sum(len(plan) for _, plan in plans), 'request')} a cycle"
+        )
+        said.extend(_planned(device, plan) for device, plan in plans)
+    return said
+
+
+def _planned(device: Device, plan: tuple[str, ...]) -> str:
+    return (
+        f"    {device.code} ({device.profile.code}, address {device.address}): "
+        f"{_count(len(device.points), 'point')} in {_count(len(plan), 'request')}: {', '.join(plan)}"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

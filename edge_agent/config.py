@@ -1,16 +1,16 @@
 """What one gateway polls: the site file and the profiles, checked and joined into points."""
 
 import tomllib
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
-from drivers import profile as profiles
-from drivers.kinds import Register
-from drivers.profile import InvalidProfileError, Measure, Profile
+from drivers import catalogue
+from drivers.driver import Asked, Device
+from drivers.profile import InvalidProfileError, Measure
 from rules.model import quantity, site
+from rules.model.line import AnyLine
 from rules.model.point import Point
 
 SITE_FILE_BYTES_MAX = 4 * 1024 * 1024
@@ -25,33 +25,16 @@ class InvalidConfigError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class PolledPoint:
-    """A point and where it is read."""
-
-    point: Point
-    register: Register
-
-
-@dataclass(frozen=True, slots=True)
-class PolledDevice:
-    """One device on a line: its address and points in the order of its profile."""
-
-    code: str
-    address: int
-    profile: Profile
-    points: tuple[PolledPoint, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class PolledLine:
-    """One TCP endpoint with its devices."""
+    """One line and what hangs on it."""
 
-    code: str
-    host: str
-    port: int
-    poll_s: float
-    timeout_s: float
-    devices: tuple[PolledDevice, ...]
+    line: AnyLine
+    devices: tuple[Device, ...]
+
+    @property
+    def code(self) -> str:
+        """The line's own."""
+        return self.line.code
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +49,7 @@ class EdgeConfig:
     lines: tuple[PolledLine, ...]
 
     @property
-    def devices(self) -> tuple[PolledDevice, ...]:
+    def devices(self) -> tuple[Device, ...]:
         """Devices of all lines."""
         return tuple(device for line in self.lines for device in line.devices)
 
@@ -96,7 +79,7 @@ def load_all(path: Path) -> tuple[EdgeConfig, ...]:
             acknowledge=gateway.acknowledge,
             spool_max_mb=gateway.spool_max_mb,
             lines=tuple(
-                _line(line, [devices[d.code] for d in file.device if d.line == line.code])
+                PolledLine(line, tuple(devices[d.code] for d in file.device if d.line == line.code))
                 for line in file.line
                 if line.gateway == gateway.code
             ),
@@ -105,7 +88,7 @@ def load_all(path: Path) -> tuple[EdgeConfig, ...]:
     )
 
 
-def read(path: Path) -> tuple[site.SiteFile, dict[str, PolledDevice]]:
+def read(path: Path) -> tuple[site.SiteFile, dict[str, Device]]:
     """Read the site file, and its devices by code; raises InvalidConfigError with all problems."""
     try:
         file = site.parse(_toml(path))
@@ -133,62 +116,48 @@ def _toml(path: Path) -> dict[str, object]:
         raise InvalidConfigError([f"{path} is not valid TOML: {str(error).rstrip('.')}."]) from None
 
 
-def _line(line: site.Line, devices: Iterable[PolledDevice]) -> PolledLine:
-    return PolledLine(
-        code=line.code,
-        host=line.host,
-        port=line.port,
-        poll_s=line.poll_s,
-        timeout_s=line.timeout_s,
-        devices=tuple(devices),
-    )
-
-
-def _device(device: site.Device, problems: list[str]) -> PolledDevice | None:
+def _device(device: site.Device, problems: list[str]) -> Device | None:
     try:
-        profile = profiles.load(device.profile)
+        profile = catalogue.load(device.profile)
     except InvalidProfileError as error:
         problems.append(f"device '{device.code}': {error}.")
         return None
-    measures = {measure.name for measure in profile.measure}
+    measures = {measure.name for measure in profile.measures}
     problems.extend(
         f"device '{device.code}' gives a unit for '{name}', which {profile.title} does not measure."
         for name in device.units
         if name not in measures
     )
-    points = [_point(device, profile, measure, problems) for measure in profile.measure]
-    return PolledDevice(device.code, device.address, profile, tuple(point for point in points if point is not None))
+    points = [_point(device, measure, problems) for measure in profile.measures]
+    return Device(device.code, device.address, profile, tuple(point for point in points if point is not None))
 
 
-def _point(device: site.Device, profile: Profile, measure: Measure, problems: list[str]) -> PolledPoint | None:
-    polled = PolledPoint(
-        Point(
-            code=f"{device.code}.{measure.name}",
-            device=device.code,
-            measure=measure.name,
-            kind=measure.kind,
-            unit=measure.unit,
-            resolution=measure.step,
-            modulus=measure.modulus,
-            deadband=measure.deadband,
-        ),
-        profile.register(measure),
+def _point(device: site.Device, measure: Measure, problems: list[str]) -> Asked | None:
+    point = Point(
+        code=f"{device.code}.{measure.name}",
+        device=device.code,
+        measure=measure.name,
+        kind=measure.kind,
+        unit=measure.unit,
+        resolution=measure.step,
+        modulus=measure.modulus,
+        deadband=measure.deadband,
     )
     try:
-        return _in_unit(polled, device.units.get(measure.name, measure.unit))
+        return _in_unit(Asked(point, measure.name), device.units.get(measure.name, measure.unit))
     except ValueError as error:
         problems.append(f"device '{device.code}' {measure.name}: {error}.")
         return None
 
 
-def _in_unit(polled: PolledPoint, unit: str) -> PolledPoint:
+def _in_unit(asked: Asked, unit: str) -> Asked:
     """Read the point in the site's unit: another spelling, or a power of ten of the meter's (MWh for kWh).
 
     Anything else is refused: a factor that is not exact would change the last digit of a bill.
     """
-    point, register = polled.point, polled.register
+    point = asked.point
     if unit == point.unit:
-        return polled
+        return asked
     if not quantity.compatible(point.unit, unit):
         raise ValueError(f"the site says '{unit}', but the meter has '{point.unit}'; correct the unit")
     offset = quantity.convert(0.0, point.unit, unit)
@@ -199,7 +168,7 @@ def _in_unit(polled: PolledPoint, unit: str) -> PolledPoint:
             f"write '{point.unit}'"
         )
     if factor == 1:  # only another spelling: the meter's own is kept
-        return polled
+        return asked
     scaled = replace(
         point,
         unit=unit,
@@ -207,4 +176,4 @@ def _in_unit(polled: PolledPoint, unit: str) -> PolledPoint:
         modulus=None if point.modulus is None else point.modulus * factor,
         deadband=float(Decimal(repr(point.deadband)) * factor),
     )
-    return PolledPoint(scaled, replace(register, scale=register.scale * factor))
+    return Asked(scaled, asked.measure, factor)

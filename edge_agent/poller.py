@@ -7,16 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from drivers.driver import Driver
+from drivers.driver import Device, Driver, Station
 from drivers.errors import UnreachableError
 from edge_agent.change import worth_sending
-from edge_agent.config import PolledDevice, PolledLine
+from edge_agent.config import PolledLine
 from edge_agent.frame import Frame
 from edge_agent.health import Health
-from edge_agent.plan import Block, plan
 from edge_agent.publisher import Publisher
 from edge_agent.roster import Roster
-from edge_agent.sample import sample
 from edge_agent.spool import Spool, SpoolFullError
 from rules.model.quality import Quality
 from rules.model.reading import Reading
@@ -32,8 +30,8 @@ log = logging.getLogger(__name__)
 class _Watched:
     """One device and what we know of it."""
 
-    device: PolledDevice
-    blocks: tuple[Block, ...]
+    device: Device
+    station: Station
     alive: bool | None = None  # None until the first poll
     loss_spooled: bool = False
     backoff_s: float = BACKOFF_FIRST_S
@@ -65,7 +63,7 @@ class LinePoller:
         self._health = health
         self._now = now
         self._monotonic_s = monotonic_s
-        self._devices = [_Watched(device, plan(device)) for device in line.devices]
+        self._devices = [_Watched(device, driver.station(device)) for device in line.devices]
         self._link_backoff_s = BACKOFF_FIRST_S
         self._link_retry_s = 0.0
 
@@ -75,10 +73,10 @@ class LinePoller:
         try:
             while True:
                 await self.poll()
-                turn = int((self._monotonic_s() - start_s) // self._line.poll_s) + 1
+                turn = int((self._monotonic_s() - start_s) // self._line.line.poll_s) + 1
                 self._health.missed += turn - cycle - 1
                 cycle = turn
-                await asyncio.sleep(start_s + cycle * self._line.poll_s - self._monotonic_s())
+                await asyncio.sleep(start_s + cycle * self._line.line.poll_s - self._monotonic_s())
         finally:
             await self._driver.close()
 
@@ -103,7 +101,7 @@ class LinePoller:
 
     async def _poll_device(self, watched: _Watched) -> None:
         self._health.polls += 1
-        readings = await sample(self._driver, watched.blocks, self._now)
+        readings = await watched.station.read()
         if watched.alive is False:
             log.warning("device %s is back", watched.device.code)
             self._publisher.announce(watched.device.code, alive=True)

@@ -17,8 +17,8 @@ T = TypeVar("T")
 class Workers:
     """``threads`` work at one time and ``queue_max`` tasks wait; whoever comes then is told ``busy``.
 
-    Each kind of work has its own, so that many prints keep nobody from signing in.  ``nice`` is how far its threads step
-    back where they and the event loop want the same core (0 to 19; on Linux).
+    Each kind of work has its own, so that many prints keep nobody from signing in.  ``nice`` is how far its threads
+    step back where they and the event loop want the same core (0 to 19; on Linux).
     """
 
     def __init__(self, name: str, threads: int, queue_max: int, busy: str, nice: int = 0) -> None:

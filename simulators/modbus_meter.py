@@ -8,7 +8,8 @@ from pymodbus.exceptions import NoSuchIdException
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from rules.model.site import Device, Line
+from rules.model.line import ModbusLine
+from rules.model.site import Device
 from simulators.faults import FaultBoard, FaultKind, Injected
 from simulators.plant import SetPoint
 from simulators.sheet import Register
@@ -51,7 +52,7 @@ class ServedDevice:
     def unit(self) -> SimDevice:
         """Give the device as a unit of a server."""
         space = SimData(0, count=REGISTER_SPACE, values=0, datatype=DataType.REGISTERS)
-        return SimDevice(id=self.device.address, simdata=[space], action=self._act)
+        return SimDevice(id=int(self.device.address), simdata=[space], action=self._act)
 
     async def _act(
         self,
@@ -156,12 +157,12 @@ async def _nobody(*_: object) -> ExcCodes:
     return ExcCodes.GATEWAY_NO_RESPONSE
 
 
-async def serve_line(line: Line, devices: Sequence[ServedDevice]) -> ModbusTcpServer:
+async def serve_line(line: ModbusLine, devices: Sequence[ServedDevice]) -> ModbusTcpServer:
     """Listen on the line's port until ``shutdown()``; raises PortTakenError."""
     # Unit 0 stands for every unit that is not there.
     rest = SimDevice(id=0, simdata=[SimData(0, count=ALL_REGISTERS, datatype=DataType.REGISTERS)], action=_nobody)
     units = [*(device.unit() for device in devices), rest]
-    server = ModbusTcpServer(units, address=(HOST, line.port), ignore_missing_devices=True)
+    server = ModbusTcpServer(units, address=(HOST, line.port or 0), ignore_missing_devices=True)
     try:
         await server.serve_forever(background=True)
     except RuntimeError:

@@ -7,12 +7,13 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rules.model.line import ModbusLine
 from rules.model.site import SiteFile
 from simulators import control
 from simulators.faults import FaultBoard, read_faults
 from simulators.modbus_meter import HOST, PortTakenError, ServedDevice, serve_line
 from simulators.truth import TruthLog
-from simulators.world import World
+from simulators.world import UnfitSiteError, World
 
 
 def wall_clock() -> datetime:
@@ -46,6 +47,8 @@ async def run(
     async with AsyncExitStack() as stack:
         log = stack.enter_context(TruthLog(truth)) if truth else None
         for line in site.line:
+            if not isinstance(line, ModbusLine):
+                raise UnfitSiteError(f"line '{line.code}' is {line.driver}, which the simulator does not speak yet")
             devices = [ServedDevice(d, world, board, clock, log) for d in site.device if d.line == line.code]
             server = await serve_line(line, devices)
             stack.push_async_callback(server.shutdown)

@@ -34,7 +34,7 @@ def run(
     file = read_site(site)
 
     def ready() -> None:
-        lines = ", ".join(f"{line.code} at {line.host}:{line.port}" for line in file.line)
+        lines = ", ".join(f"{line.code} at {line.place}" for line in file.line)
         typer.echo(f"{len(file.device)} devices answer: {lines}; faults are taken at 127.0.0.1:{control_port}.")
 
     foreground.run(site_run.run(file, seed=seed, faults=faults, truth=truth, control_port=control_port, ready=ready))

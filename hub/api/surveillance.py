@@ -17,7 +17,7 @@ from hub.surveillance import stills
 from hub.surveillance.service import Reported
 from hub.surveillance.stills import Taken
 from hub.workers import Workers
-from rules.model.site import Code
+from rules.model.part import Code
 
 PICTURES = Workers("pictures", 1, 8, "Too many pictures come in at once; send this one again in a moment.")
 

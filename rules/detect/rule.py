@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from rules.model.site import Code, Name, Role
+from rules.model.part import Code, Name
+from rules.model.site import Role
 
 Seconds = Annotated[int, Field(ge=0, le=7 * 86400)]
 Band = Annotated[float, Field(ge=0)]

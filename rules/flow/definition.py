@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, PlainValidator, StringConstraints, TypeAdapter, model_validator
 
 from rules.model.definition import Definition, check
-from rules.model.site import Code, Name
+from rules.model.part import Code, Name
 
 STEPS_MAX = 20
 VERSIONS_MAX = 200

@@ -21,7 +21,7 @@ from yaml.tokens import (
 
 from rules.flow.definition import Flow
 from rules.model.definition import sentence
-from rules.model.site import Code
+from rules.model.part import Code
 
 CHARACTERS_MAX = 40_000
 DEPTH_MAX = 12

@@ -5,25 +5,32 @@ import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 
 import pytest
 from pymodbus.constants import ExcCodes
 
-from drivers.driver import Request, Span
 from drivers.errors import MalformedError, MisconfiguredError, RefusedError, UnreachableError
-from drivers.kinds import Table
-from drivers.modbus import HOLE_RETRY_S, ModbusDriver
+from drivers.modbus.blocks import Request, Span
+from drivers.modbus.line import HOLE_RETRY_S, ModbusDriver
+from drivers.modbus.registers import Table
+from rules.model.line import ModbusLine
 from tests.field import HOST, Meter, free_port, serving
 
 BLOCK = Request(1, Table.HOLDING, (Span(0, 2), Span(2, 2), Span(4, 1), Span(10, 1)))
 REGISTERS = {0: 1, 1: 2, 2: 3, 3: 4, 4: 5, 10: 6}
 
 
+def driver_at(port: int, monotonic_s: Callable[[], float] = time.monotonic) -> ModbusDriver:
+    line = ModbusLine(driver="modbus", code="L1", gateway="GW-1", host=HOST, port=port, poll_s=1, timeout_s=0.3)
+    return ModbusDriver(line, lambda: datetime.now(UTC), monotonic_s=monotonic_s)
+
+
 @asynccontextmanager
 async def line(*meters: Meter) -> AsyncIterator[ModbusDriver]:
     port = free_port()
     async with serving(port, *meters):
-        driver = ModbusDriver(HOST, port, timeout_s=0.3)
+        driver = driver_at(port)
         try:
             yield driver
         finally:
@@ -33,7 +40,7 @@ async def line(*meters: Meter) -> AsyncIterator[ModbusDriver]:
 async def test_one_block_is_one_request_and_gives_every_span() -> None:
     meter = Meter(1, dict(REGISTERS))
     async with line(meter) as driver:
-        answers = await driver.read(BLOCK)
+        answers = await driver.ask(BLOCK)
     assert [raw.words for raw in answers] == [(1, 2), (3, 4), (5,), (6,)]
     assert meter.asked == [(0, 11)]
 
@@ -41,42 +48,42 @@ async def test_one_block_is_one_request_and_gives_every_span() -> None:
 async def test_a_busy_device_is_asked_once_more_later() -> None:
     meter = Meter(1, dict(REGISTERS), replies=[ExcCodes.DEVICE_BUSY])
     async with line(meter) as driver:
-        assert (await driver.read(BLOCK))[0].words == (1, 2)
+        assert (await driver.ask(BLOCK))[0].words == (1, 2)
         meter.replies = [ExcCodes.DEVICE_BUSY, ExcCodes.DEVICE_BUSY]
         with pytest.raises(UnreachableError, match="busy"):
-            await driver.read(BLOCK)
-        assert (await driver.read(BLOCK))[0].words == (1, 2)
+            await driver.ask(BLOCK)
+        assert (await driver.ask(BLOCK))[0].words == (1, 2)
 
 
 async def test_a_hole_splits_the_block_and_is_remembered_then_asked_again() -> None:
     meter, now = Meter(1, dict(REGISTERS), holes={2, 3}), [0.0]
     port = free_port()
     async with serving(port, meter):
-        driver = ModbusDriver(HOST, port, timeout_s=0.3, now_s=lambda: now[0])
-        answers = await driver.read(BLOCK)
+        driver = driver_at(port, lambda: now[0])
+        answers = await driver.ask(BLOCK)
         assert [raw.words for raw in answers] == [(1, 2), None, (5,), (6,)]
         assert "no holding register 2" in answers[1].error
         meter.asked.clear()
-        assert await driver.read(BLOCK) == answers
+        assert await driver.ask(BLOCK) == answers
         assert not any(start <= 2 < start + count for start, count in meter.asked)
         meter.holes.clear()
         now[0] += HOLE_RETRY_S + 1
-        assert (await driver.read(BLOCK))[1].words == (3, 4)
+        assert (await driver.ask(BLOCK))[1].words == (3, 4)
         await driver.close()
 
 
 async def test_a_dead_unit_costs_its_neighbour_one_time_out_and_no_more() -> None:
     live, dead = Meter(1, dict(REGISTERS)), Meter(2, silent=True)
     async with line(live, dead) as driver:
-        assert (await driver.read(BLOCK))[0].words == (1, 2)
+        assert (await driver.ask(BLOCK))[0].words == (1, 2)
         started_s = time.monotonic()
         with pytest.raises(UnreachableError, match="no answer from address 2") as caught:
-            await driver.read(Request(2, Table.HOLDING, (Span(0, 1),)))
+            await driver.ask(Request(2, Table.HOLDING, (Span(0, 1),)))
         assert not caught.value.link
-        assert (await driver.read(BLOCK))[0].words == (1, 2)
+        assert (await driver.ask(BLOCK))[0].words == (1, 2)
         assert time.monotonic() - started_s < 0.8
         dead.silent = False
-        assert (await driver.read(Request(2, Table.HOLDING, (Span(0, 1),))))[0].words == (0,)
+        assert (await driver.ask(Request(2, Table.HOLDING, (Span(0, 1),))))[0].words == (0,)
 
 
 @pytest.mark.parametrize(
@@ -91,20 +98,20 @@ async def test_a_dead_unit_costs_its_neighbour_one_time_out_and_no_more() -> Non
 async def test_exceptions_are_named_by_what_to_do(code: ExcCodes, error: type[Exception], sentence: str) -> None:
     async with line(Meter(1, replies=[code])) as driver:
         with pytest.raises(error, match=sentence):
-            await driver.read(BLOCK)
+            await driver.ask(BLOCK)
 
 
 async def test_a_server_that_restarts_is_read_again_at_once() -> None:
     port, meter = free_port(), Meter(1, dict(REGISTERS))
-    driver = ModbusDriver(HOST, port, timeout_s=0.3)
+    driver = driver_at(port)
     async with serving(port, meter):
-        await driver.open()
-        await driver.read(BLOCK)
+        await driver.ask(BLOCK)
+        await driver.ask(BLOCK)
     with pytest.raises(UnreachableError) as caught:
-        await driver.read(BLOCK)
+        await driver.ask(BLOCK)
     assert caught.value.link
     async with serving(port, meter):
-        assert (await driver.read(BLOCK))[0].words == (1, 2)
+        assert (await driver.ask(BLOCK))[0].words == (1, 2)
         await driver.close()
         await driver.close()
 
@@ -112,7 +119,7 @@ async def test_a_server_that_restarts_is_read_again_at_once() -> None:
 async def test_many_askers_share_one_connection_in_turn() -> None:
     meter = Meter(1, dict(REGISTERS))
     async with line(meter) as driver:
-        answers = await asyncio.gather(*(driver.read(BLOCK) for _ in range(20)))
+        answers = await asyncio.gather(*(driver.ask(BLOCK) for _ in range(20)))
     assert all(answer == answers[0] for answer in answers)
 
 
@@ -133,7 +140,7 @@ async def raw_server(reply: Callable[[bytes], Awaitable[bytes]]) -> AsyncIterato
             await writer.wait_closed()
 
     server = await asyncio.start_server(serve, HOST, 0)
-    driver = ModbusDriver(HOST, server.sockets[0].getsockname()[1], timeout_s=0.3)
+    driver = driver_at(server.sockets[0].getsockname()[1])
     try:
         yield driver
     finally:
@@ -160,8 +167,8 @@ async def test_half_a_frame_is_no_answer_and_does_not_poison_the_next() -> None:
 
     async with raw_server(reply) as driver:
         with pytest.raises(UnreachableError):
-            await driver.read(ONE)
-        assert (await driver.read(ONE))[0].words == (8,)
+            await driver.ask(ONE)
+        assert (await driver.ask(ONE))[0].words == (8,)
 
 
 async def test_too_few_registers_are_malformed_not_zero() -> None:
@@ -170,7 +177,7 @@ async def test_too_few_registers_are_malformed_not_zero() -> None:
 
     async with raw_server(reply) as driver:
         with pytest.raises(MalformedError, match="sent 1 registers where 11 were asked"):
-            await driver.read(BLOCK)
+            await driver.ask(BLOCK)
 
 
 async def test_a_late_answer_is_not_taken_for_the_next_one() -> None:
@@ -184,9 +191,9 @@ async def test_a_late_answer_is_not_taken_for_the_next_one() -> None:
 
     async with raw_server(reply) as driver:
         with pytest.raises(UnreachableError):
-            await driver.read(ONE)
+            await driver.ask(ONE)
         await asyncio.sleep(0.2)
-        assert (await driver.read(ONE))[0].words == (2,)
+        assert (await driver.ask(ONE))[0].words == (2,)
 
 
 async def test_noise_instead_of_modbus_is_an_error_with_a_sentence() -> None:
@@ -195,4 +202,4 @@ async def test_noise_instead_of_modbus_is_an_error_with_a_sentence() -> None:
 
     async with raw_server(reply) as driver:
         with pytest.raises((UnreachableError, MalformedError), match="address 1"):
-            await driver.read(ONE)
+            await driver.ask(ONE)

@@ -11,16 +11,13 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drivers.decode import decode
-from drivers.driver import Span
-from drivers.kinds import Encoding, Order, Register, Table
-from drivers.profile import Profile
-from edge_agent.config import PolledDevice, PolledPoint
+from drivers.modbus.blocks import Block, Span, blocks
+from drivers.modbus.decode import decode
+from drivers.modbus.profile import ModbusProfile
+from drivers.modbus.registers import Encoding, Order, Register, Table
 from edge_agent.frame import Frame
-from edge_agent.plan import plan
 from edge_agent.spool import Spool
 from edge_agent.window import WINDOW_FRAMES, Window
-from rules.model.point import Kind, Point
 from rules.model.quality import Quality
 from rules.model.reading import Reading, exact
 
@@ -88,7 +85,7 @@ def test_a_wrong_number_of_registers_is_an_error_not_a_value(words: list[int], e
 
 
 @st.composite
-def devices(draw: st.DrawFn) -> PolledDevice:
+def profiles(draw: st.DrawFn) -> ModbusProfile:
     holes: list[tuple[int, int]] = []
     measures: list[dict[str, object]] = []
     address = draw(st.integers(0, 50))
@@ -100,7 +97,7 @@ def devices(draw: st.DrawFn) -> PolledDevice:
         address += gap
         measures.append({"name": f"m{i}", "kind": "gauge", "unit": "", "address": address, "encoding": encoding.value})
         address += encoding.words
-    profile = Profile.model_validate(
+    return ModbusProfile.model_validate(
         {
             "code": "x",
             "title": "X",
@@ -111,39 +108,38 @@ def devices(draw: st.DrawFn) -> PolledDevice:
             "measure": draw(st.permutations(measures)),
         }
     )
-    points = tuple(
-        PolledPoint(Point(f"D.{m.name}", "D", m.name, Kind.GAUGE, "", Decimal(1)), profile.register(m))
-        for m in profile.measure
-    )
-    return PolledDevice("D", 1, profile, points)
 
 
-@given(devices())
-def test_a_plan_covers_every_point_once_within_the_limits(device: PolledDevice) -> None:
-    blocks = plan(device)
-    fed = [polled.point.code for block in blocks for _, points in block.points for polled in points]
-    assert sorted(fed) == sorted(polled.point.code for polled in device.points)
-    for block in blocks:
+def planned(profile: ModbusProfile) -> tuple[list[Register], tuple[Block, ...]]:
+    registers = [profile.register(measure) for measure in profile.measure]
+    return registers, blocks(1, profile, registers)
+
+
+@given(profiles())
+def test_a_plan_covers_every_point_once_within_the_limits(profile: ModbusProfile) -> None:
+    registers, plan = planned(profile)
+    assert sorted(number for block in plan for _, fed in block.fed for number in fed) == list(range(len(registers)))
+    for block in plan:
         request = block.request
         end = request.start + request.count
-        assert request.count <= device.profile.max_block
-        assert request.spans == tuple(span for span, _ in block.points)
-        assert not any(first < end and last >= request.start for first, last in device.profile.holes)
+        assert request.count <= profile.max_block
+        assert request.spans == tuple(span for span, _ in block.fed)
+        assert not any(first < end and last >= request.start for first, last in profile.holes)
         for left, right in pairwise(request.spans):
-            assert 0 <= right.start - left.end <= device.profile.max_gap
-        for span, points in block.points:
-            assert all(span == Span(polled.register.address, polled.register.encoding.words) for polled in points)
+            assert 0 <= right.start - left.end <= profile.max_gap
+        for span, fed in block.fed:
+            assert all(span == Span(registers[n].address, registers[n].encoding.words) for n in fed)
 
 
-@given(devices())
-def test_no_two_neighbouring_blocks_of_a_plan_could_be_one(device: PolledDevice) -> None:
-    blocks = plan(device)
-    for left, right in pairwise(blocks):
+@given(profiles())
+def test_no_two_neighbouring_blocks_of_a_plan_could_be_one(profile: ModbusProfile) -> None:
+    _, plan = planned(profile)
+    for left, right in pairwise(plan):
         first, end = left.request.spans[-1], right.request.spans[0]
         assert (
-            end.end - left.request.start > device.profile.max_block
-            or end.start - first.end > device.profile.max_gap
-            or any(low < end.start and high >= first.end for low, high in device.profile.holes)
+            end.end - left.request.start > profile.max_block
+            or end.start - first.end > profile.max_gap
+            or any(low < end.start and high >= first.end for low, high in profile.holes)
         )
 
 

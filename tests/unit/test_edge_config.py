@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from drivers.profile import InvalidProfileError, load, names, parse
+from drivers.catalogue import load, names, parse
+from drivers.profile import InvalidProfileError
+from edge_agent.check import describe
 from edge_agent.config import InvalidConfigError, load_all
 from edge_agent.config import load as load_config
-from edge_agent.plan import describe
 from rules.model.point import Kind
 from tests.field import device_text, site_text, write_site
 
@@ -24,7 +25,7 @@ def test_a_site_file_becomes_points_with_registers(tmp_path: Path) -> None:
     assert (config.site, config.gateway, config.timezone) == ("S1", "GW-1", "Asia/Shanghai")
     assert (energy.point.code, energy.point.kind, energy.point.unit) == ("EM-1.energy", Kind.COUNTER, "kWh")
     assert (energy.point.resolution, energy.point.modulus) == (Decimal("0.01"), Decimal(1000000))
-    assert energy.register.missing == (0xFFFFFFFF,)
+    assert (energy.measure, energy.factor) == ("energy", Decimal(1))
     assert "1 request" in describe(config)[-1]
 
 
@@ -35,7 +36,7 @@ def test_a_site_file_becomes_points_with_registers(tmp_path: Path) -> None:
         (site_text(1502) + "x = [", "is not valid TOML"),
         (site_text(1502, device_text("A", 1) + device_text("B", 1)), "already has"),
         (site_text(1502, device_text("A", 1, "rs-em9")), "there is no profile 'rs-em9'"),
-        (site_text(1502, device_text("A", 900)), "less than or equal to 247"),
+        (site_text(1502, device_text("A", 900)), "is a number from 1 to 247"),
         (site_text(1502, device_text("A", 1, more='units = { energy = "kW" }')), "the meter has 'kWh'"),
         (site_text(1502, device_text("A", 1, more='units = { energy = "J" }')), "no exact step"),
         (site_text(1502, device_text("A", 1, more='units = { energy = "kWhh" }')), "is not a unit"),
@@ -71,13 +72,9 @@ def test_an_unknown_gateway_is_told_which_there_are(tmp_path: Path) -> None:
 def test_a_unit_that_is_a_power_of_ten_is_converted_to_the_last_digit(tmp_path: Path) -> None:
     text = site_text(1502, device_text("A", 1, more='units = { energy = "MWh", power = "W" }'))
     energy, power = load_config(write_site(tmp_path, text)).devices[0].points[:2]
-    assert (energy.point.unit, energy.point.resolution, energy.register.scale) == (
-        "MWh",
-        Decimal("0.00001"),
-        Decimal("0.00001"),
-    )
+    assert (energy.point.unit, energy.point.resolution, energy.factor) == ("MWh", Decimal("0.00001"), Decimal("0.001"))
     assert energy.point.modulus == Decimal(1000)
-    assert (power.point.unit, power.register.scale, power.point.deadband) == ("W", Decimal(1), 50.0)
+    assert (power.point.unit, power.factor, power.point.deadband) == ("W", Decimal(1000), 50.0)
 
 
 def test_every_shipped_profile_loads() -> None:

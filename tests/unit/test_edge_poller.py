@@ -1,7 +1,7 @@
 """The poller against a driver with a memory, on clocks that the test moves."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.driver import Raw, Request
+from drivers.driver import Device
 from drivers.errors import MalformedError, UnreachableError
 from edge_agent.config import EdgeConfig, load
 from edge_agent.health import Health
@@ -17,6 +17,7 @@ from edge_agent.poller import DEVICE_BACKOFF_MAX_S, LinePoller
 from edge_agent.roster import Roster
 from edge_agent.spool import Spool
 from rules.model.quality import Quality
+from rules.model.reading import Reading
 from tests.field import device_text, site_text, write_site
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -29,19 +30,37 @@ class FakeDriver:
     troubles: dict[int, Exception] = field(default_factory=dict)
     asked: list[int] = field(default_factory=list)
     slow_s: float = 0.0
-
-    async def open(self) -> None:
-        pass
+    now: Callable[[], datetime] = lambda: START
 
     async def close(self) -> None:
         pass
 
-    async def read(self, request: Request) -> list[Raw]:
-        self.asked.append(request.device)
+    def station(self, device: Device) -> "FakeStation":
+        return FakeStation(self, device)
+
+    async def ask(self, device: Device) -> list[Reading]:
+        address = int(device.address)
+        self.asked.append(address)
         await asyncio.sleep(self.slow_s)
-        if request.device in self.troubles:
-            raise self.troubles[request.device]
-        return [Raw(span, tuple(range(span.start, span.end))) for span in request.spans]
+        trouble = self.troubles.get(address)
+        if isinstance(trouble, MalformedError):
+            return [Reading(one.point.code, self.now(), None, Quality.BAD, error=str(trouble)) for one in device.points]
+        if trouble is not None:
+            raise trouble
+        return [Reading(one.point.code, self.now(), float(n), Quality.GOOD) for n, one in enumerate(device.points)]
+
+
+@dataclass
+class FakeStation:
+    driver: FakeDriver
+    device: Device
+    plan: tuple[str, ...] = ()
+
+    async def read(self) -> list[Reading]:
+        return await self.driver.ask(self.device)
+
+    async def write(self, measure: str, value: float) -> Reading:
+        raise NotImplementedError(measure, value)
 
 
 @dataclass
@@ -60,7 +79,7 @@ class Bench:
 
     def __init__(self, config: EdgeConfig, spool: Spool) -> None:
         self.now_s = 0.0
-        self.driver = FakeDriver()
+        self.driver = FakeDriver(now=lambda: START + timedelta(seconds=self.now_s))
         self.publisher = FakePublisher()
         self.spool = spool
         self.health = Health()
@@ -172,13 +191,13 @@ async def test_a_slow_cycle_skips_turns_and_never_bunches_them(tmp_path: Path) -
     bench.driver.slow_s = 0.25
     bench.poller._monotonic_s = loop.time
     starts: list[float] = []
-    read = bench.driver.read
+    ask = bench.driver.ask
 
-    async def noted(request: Request) -> list[Raw]:
+    async def noted(device: Device) -> list[Reading]:
         starts.append(loop.time())
-        return await read(request)
+        return await ask(device)
 
-    bench.driver.read = noted  # type: ignore[method-assign]
+    bench.driver.ask = noted  # type: ignore[method-assign]
     task = asyncio.create_task(bench.poller.run())
     await asyncio.sleep(1.5)
     task.cancel()

@@ -1,11 +1,10 @@
 """From registers to values: pure arithmetic, no device in sight."""
 
-import math
 import struct
-from dataclasses import dataclass
-from decimal import Context, Decimal
+from decimal import Decimal
 
-from drivers.kinds import Encoding, Order, Register
+from drivers.modbus.registers import Encoding, Order, Register
+from drivers.number import Decoded, scaled
 
 _FORMAT = {
     Encoding.UINT16: ">H",
@@ -18,15 +17,6 @@ _FORMAT = {
     Encoding.FLOAT64: ">d",
     Encoding.BITS: ">H",
 }
-_ARITHMETIC = Context(prec=60)  # wide enough for 64 bits times any scale: the product is never rounded
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """A value in the point's unit, or None and the reason why there is none."""
-
-    value: float | None
-    error: str = ""
 
 
 def pattern(words: tuple[int, ...], order: Order) -> int:
@@ -36,12 +26,10 @@ def pattern(words: tuple[int, ...], order: Order) -> int:
     return int.from_bytes(data, "big")
 
 
-def decode(register: Register, words: tuple[int, ...]) -> Decoded:
+def decode(register: Register, words: tuple[int, ...], factor: Decimal = Decimal(1)) -> Decoded:
     """Read one value from its registers (each 0..65535, as many as the encoding takes).
 
-    "Not available" patterns are compared raw, before scaling.  The scale is applied in decimal and the result
-    is the nearest double, so a face that shows 123.45 gives exactly the double 123.45.  64-bit integers above
-    2**53 lose their last digits, as every double does.
+    "Not available" patterns are compared raw, before scaling.  ``factor`` turns the measure's unit into the point's.
     """
     if len(words) != register.encoding.words:
         return Decoded(None, f"{len(words)} registers came where {register.encoding.words} were asked")
@@ -51,7 +39,4 @@ def decode(register: Register, words: tuple[int, ...]) -> Decoded:
     if register.bit is not None:
         return Decoded(float(bits >> register.bit & 1))
     (number,) = struct.unpack(_FORMAT[register.encoding], bits.to_bytes(2 * len(words), "big"))
-    if register.encoding.floating and not math.isfinite(number):
-        return Decoded(None, f"the device sent {number}, which is no number")
-    value = float(_ARITHMETIC.multiply(Decimal(number), register.scale))
-    return Decoded(value) if math.isfinite(value) else Decoded(None, "the scaled value is beyond a double")
+    return scaled(number, register.scale, factor)

@@ -1,4 +1,4 @@
-"""Modbus TCP: one connection and one queue per line.
+"""Lines of Modbus devices: one connection and one queue each.
 
 Codes are those of the Modbus Application Protocol 1.1b3, section 7.  pymodbus returns exceptions and raises
 time-outs; both become ``drivers.errors`` here and no pymodbus type leaves this file.
@@ -8,14 +8,22 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ConnectionException, ModbusException, ModbusIOException
 from pymodbus.pdu import ModbusPDU
 
-from drivers.driver import Raw, Request, Span
-from drivers.errors import MalformedError, MisconfiguredError, RefusedError, UnreachableError
-from drivers.kinds import Table
+from drivers.driver import Device
+from drivers.errors import DriverError, MalformedError, MisconfiguredError, RefusedError, UnreachableError
+from drivers.modbus.blocks import Request, Span, blocks
+from drivers.modbus.decode import decode
+from drivers.modbus.profile import ModbusProfile
+from drivers.modbus.registers import Register, Table
+from rules.model.line import ModbusLine
+from rules.model.quality import Quality
+from rules.model.reading import Reading
 
 BUSY_RETRY_S = 0.25  # one second chance for exceptions 5 and 6
 HOLE_RETRY_S = 60.0  # a hole is asked again now and then: a device that boots also answers exception 2
@@ -33,40 +41,55 @@ class _ReplyError(Exception):
         self.code = code
 
 
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """What a device said for one span: its registers, or None and the reason."""
+
+    span: Span
+    words: tuple[int, ...] | None
+    error: str = ""
+
+
 class ModbusDriver:
-    """A line of Modbus devices behind one TCP endpoint (obeys ``drivers.driver.Driver``)."""
+    """A line of Modbus devices behind one endpoint (obeys ``drivers.driver.Driver``)."""
 
     def __init__(
-        self, host: str, port: int, *, timeout_s: float = 1.0, now_s: Callable[[], float] = time.monotonic
+        self, line: ModbusLine, now: Callable[[], datetime], *, monotonic_s: Callable[[], float] = time.monotonic
     ) -> None:
-        self._host = host
-        self._port = port
-        self._timeout_s = timeout_s
-        self._now_s = now_s
+        """Prepare a line; ``now`` stamps the readings, ``monotonic_s`` tells when a hole is asked again."""
+        self.now = now
+        self._line = line
+        self._monotonic_s = monotonic_s
         self._client: AsyncModbusTcpClient | None = None
         self._queue = asyncio.Lock()
-        self._answering: set[int] = set()  # devices whose last question was answered
+        self._answering: set[int] = set()  # units whose last question was answered
         self._splits: dict[Request, tuple[Request, ...]] = {}
         self._holes: dict[tuple[int, Table, Span], float] = {}  # asked again from this time on
 
+    def station(self, device: Device) -> "ModbusStation":
+        """Give a device on this line; raises MisconfiguredError for a profile of another protocol."""
+        if not isinstance(device.profile, ModbusProfile):
+            raise MisconfiguredError(
+                f"device '{device.code}' has a profile of {device.profile.protocol}, not of modbus"
+            )
+        return ModbusStation(self, device, device.profile)
+
     @property
     def _place(self) -> str:
-        return f"{self._host}:{self._port}"
-
-    async def open(self) -> None:
-        """Connect; raises UnreachableError for the link."""
-        async with self._queue:
-            await self._connect()
+        return self._line.place
 
     async def close(self) -> None:
         """Close the connection."""
         self._disconnect()
 
-    async def read(self, request: Request) -> list[Raw]:
-        """Ask one block, in parts where the device has holes; one Raw per span, in order."""
+    async def ask(self, request: Request) -> list[Raw]:
+        """Ask one block, in parts where the device has holes; one Raw per span, in order.
+
+        Raises a DriverError when no span can be answered.
+        """
         async with self._queue:
             answers = await self._read_parts(request)
-            self._answering.add(request.device)
+            self._answering.add(request.unit)
             return answers
 
     async def _connect(self) -> AsyncModbusTcpClient:
@@ -75,7 +98,7 @@ class ModbusDriver:
         self._disconnect()
         logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # its failures come back as our errors
         client = AsyncModbusTcpClient(
-            self._host, port=self._port, timeout=self._timeout_s, retries=0, reconnect_delay=0
+            self._line.host or "", port=self._line.port or 0, timeout=self._line.timeout_s, retries=0, reconnect_delay=0
         )
         if not await client.connect():
             client.close()
@@ -92,8 +115,8 @@ class ModbusDriver:
         if request in self._splits:
             return [raw for part in self._splits[request] for raw in await self._read_parts(part)]
         span = request.spans[0]
-        hole = (request.device, request.table, span)
-        if len(request.spans) == 1 and self._holes.get(hole, 0.0) > self._now_s():
+        hole = (request.unit, request.table, span)
+        if len(request.spans) == 1 and self._holes.get(hole, 0.0) > self._monotonic_s():
             return [_hole(request)]
         try:
             words = await self._ask_patiently(request)
@@ -107,11 +130,11 @@ class ModbusDriver:
     async def _split(self, request: Request) -> list[Raw]:
         """Halve a block that holds a register which the device lacks, and remember."""
         if len(request.spans) == 1:
-            self._holes[request.device, request.table, request.spans[0]] = self._now_s() + HOLE_RETRY_S
+            self._holes[request.unit, request.table, request.spans[0]] = self._monotonic_s() + HOLE_RETRY_S
             return [_hole(request)]
         cut = _cut(request.spans)
         parts = tuple(
-            Request(request.device, request.table, spans) for spans in (request.spans[:cut], request.spans[cut:])
+            Request(request.unit, request.table, spans) for spans in (request.spans[:cut], request.spans[cut:])
         )
         answers = [raw for part in parts for raw in await self._read_parts(part)]
         self._splits[request] = parts
@@ -132,22 +155,22 @@ class ModbusDriver:
         try:
             return await self._ask(request)
         except UnreachableError as error:
-            known = request.device in self._answering
-            self._answering.discard(request.device)
-            self._forget_splits(request.device)
+            known = request.unit in self._answering
+            self._answering.discard(request.unit)
+            self._forget_splits(request.unit)
             if error.link or not known:
                 raise
         return await self._ask(request)
 
     def _forget_splits(self, device: int) -> None:
         """Learn a device anew that was away: it may come back with other registers."""
-        self._splits = {request: parts for request, parts in self._splits.items() if request.device != device}
+        self._splits = {request: parts for request, parts in self._splits.items() if request.unit != device}
 
     async def _ask(self, request: Request) -> tuple[int, ...]:
         client = await self._connect()
         read = client.read_holding_registers if request.table is Table.HOLDING else client.read_input_registers
         try:
-            reply = await read(request.start, count=request.count, device_id=request.device)
+            reply = await read(request.start, count=request.count, device_id=request.unit)
         except ModbusException as error:
             # A late or half answer must not meet the next question: the connection starts afresh.
             self._disconnect()
@@ -163,7 +186,7 @@ class ModbusDriver:
         if len(reply.registers) != request.count:
             self._disconnect()
             raise MalformedError(
-                f"address {request.device} on {self._place} sent {len(reply.registers)} registers "
+                f"address {request.unit} on {self._place} sent {len(reply.registers)} registers "
                 f"where {request.count} were asked"
             )
         return tuple(reply.registers)
@@ -171,13 +194,13 @@ class ModbusDriver:
     def _failure(self, request: Request, error: ModbusException) -> UnreachableError | MalformedError:
         silent = isinstance(error, ConnectionException) or "No response" in str(error)
         if silent or not isinstance(error, ModbusIOException):
-            return UnreachableError(f"no answer from address {request.device} on {self._place}")
-        return MalformedError(f"address {request.device} on {self._place} sent an answer that cannot be read")
+            return UnreachableError(f"no answer from address {request.unit} on {self._place}")
+        return MalformedError(f"address {request.unit} on {self._place} sent an answer that cannot be read")
 
     def _explained(self, request: Request, code: int) -> UnreachableError | RefusedError | MisconfiguredError:
-        who = f"address {request.device} on {self._place}"
+        who = f"address {request.unit} on {self._place}"
         if code in _DOWN:
-            self._answering.discard(request.device)
+            self._answering.discard(request.unit)
             return UnreachableError(f"no answer from {who} (its gateway says exception {code})")
         if code in _BUSY:
             return UnreachableError(f"{who} is busy (exception {code})")
@@ -195,3 +218,50 @@ def _cut(spans: tuple[Span, ...]) -> int:
     """Where to part a block: at its widest gap, in the middle when there is none."""
     gaps = [(spans[i].start - spans[i - 1].end, -abs(2 * i - len(spans)), i) for i in range(1, len(spans))]
     return max(gaps)[2]
+
+
+class ModbusStation:
+    """One unit on a line (obeys ``drivers.driver.Station``)."""
+
+    def __init__(self, line: ModbusDriver, device: Device, profile: ModbusProfile) -> None:
+        """Plan the reads of a device."""
+        self._line = line
+        self._device = device
+        measures = {measure.name: measure for measure in profile.measure}
+        self._registers: list[Register] = [profile.register(measures[asked.measure]) for asked in device.points]
+        self._blocks = blocks(int(device.address), profile, self._registers)
+
+    @property
+    def plan(self) -> tuple[str, ...]:
+        """Every request of one reading, in words."""
+        return tuple(str(block.request) for block in self._blocks)
+
+    async def read(self) -> list[Reading]:
+        """Ask all blocks; every reading has the time of the last answer."""
+        raws: dict[int, Raw] = {}
+        for block in self._blocks:
+            for raw, (_, fed) in zip(await self._asked(block.request), block.fed, strict=True):
+                raws.update((number, raw) for number in fed)
+        at = self._line.now()
+        return [self._reading(number, raws[number], at) for number in range(len(self._registers))]
+
+    async def write(self, measure: str, value: float) -> Reading:
+        """Set a measure and read it back."""
+        raise MisconfiguredError(f"'{self._device.code}.{measure}' cannot be written yet ({value})")
+
+    async def _asked(self, request: Request) -> list[Raw]:
+        try:
+            return await self._line.ask(request)
+        except UnreachableError:
+            raise
+        except DriverError as error:
+            return [Raw(span, None, str(error)) for span in request.spans]
+
+    def _reading(self, number: int, raw: Raw, at: datetime) -> Reading:
+        asked = self._device.points[number]
+        code = asked.point.code
+        if raw.words is None:
+            return Reading(code, at, None, Quality.BAD, error=raw.error)
+        decoded = decode(self._registers[number], raw.words, asked.factor)
+        quality = Quality.BAD if decoded.value is None else Quality.GOOD
+        return Reading(code, at, decoded.value, quality, raw.words, decoded.error)

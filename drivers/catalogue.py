@@ -1,0 +1,56 @@
+"""Which protocols there are: the profiles of their devices and the drivers of their lines."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import cache
+from importlib import resources
+
+from drivers.driver import Driver
+from drivers.modbus.line import ModbusDriver
+from drivers.modbus.profile import ModbusProfile
+from drivers.profile import InvalidProfileError, Profile, check, toml
+from rules.model.line import AnyLine, ModbusLine
+
+MODBUS = "modbus"  # what a profile speaks that does not say it
+PROFILES: Mapping[str, type[Profile]] = {MODBUS: ModbusProfile}
+
+
+class NoDriverError(ValueError):
+    """There is no driver for a line; one sentence."""
+
+
+def driver_of(line: AnyLine, now: Callable[[], datetime]) -> Driver:
+    """Give the driver of a line; ``now`` stamps the readings.  Raises NoDriverError."""
+    match line:
+        case ModbusLine():
+            return ModbusDriver(line, now)
+        case _:
+            raise NoDriverError(f"line '{line.code}': there is no driver for {line.driver} yet")
+
+
+def parse(text: str, name: str) -> Profile:
+    """Read a profile; raises InvalidProfileError with one sentence that names the place."""
+    data = toml(text, name)
+    protocol = data.get("protocol", MODBUS)
+    shape = PROFILES.get(protocol) if isinstance(protocol, str) else None
+    if shape is None:
+        raise InvalidProfileError(
+            f"profile '{name}': there is no protocol {protocol!r}; there are {', '.join(PROFILES)}"
+        )
+    return check(shape, data, name)
+
+
+def names() -> list[str]:
+    """All shipped profiles."""
+    folder = resources.files("drivers") / "profiles"
+    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+
+
+@cache
+def load(name: str) -> Profile:
+    """Give a shipped profile by its code; raises InvalidProfileError."""
+    known = names()
+    if name not in known:
+        raise InvalidProfileError(f"there is no profile '{name}'; there are {', '.join(known)}")
+    file = resources.files("drivers") / "profiles" / f"{name}.toml"
+    return parse(file.read_text(encoding="utf-8"), name)

@@ -1,0 +1,91 @@
+"""Profiles of Modbus devices: where the registers of a model stand."""
+
+from collections.abc import Iterable
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from drivers.modbus.registers import ADDRESS_MAX, BLOCK_REGISTERS_MAX, Encoding, Order, Register, Table
+from drivers.profile import Measure, Profile, twice
+
+Address = Annotated[int, Field(ge=0, le=ADDRESS_MAX)]
+
+
+class ModbusMeasure(Measure):
+    """A measure and the register that it comes from."""
+
+    address: Address
+    encoding: Encoding
+    missing: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    bit: Annotated[int, Field(ge=0, le=15)] | None = None
+
+    @property
+    def end(self) -> int:
+        """First address after the value."""
+        return self.address + self.encoding.words
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        problems = {
+            f"ends beyond register {ADDRESS_MAX}": self.end > ADDRESS_MAX + 1,
+            "is a float and needs a resolution": self.encoding.floating and self.resolution is None,
+            "has a bit, which only 'bits' have": self.bit is not None and self.encoding is not Encoding.BITS,
+            "has a 'missing' pattern wider than its registers": any(
+                pattern >= 1 << 16 * self.encoding.words for pattern in self.missing
+            ),
+        }
+        for problem, found in problems.items():
+            if found:
+                raise ValueError(f"measure '{self.name}' {problem}")
+        return self
+
+
+class ModbusProfile(Profile):
+    """One model of device.  ``holes`` are [first, last] addresses that do not exist."""
+
+    protocol: Literal["modbus"] = "modbus"
+    table: Table
+    order: Order = Order.ABCD
+    max_gap: Annotated[int, Field(ge=0, le=BLOCK_REGISTERS_MAX)] = 8
+    max_block: Annotated[int, Field(ge=4, le=BLOCK_REGISTERS_MAX)] = BLOCK_REGISTERS_MAX
+    holes: tuple[tuple[Address, Address], ...] = ()
+    measure: Annotated[tuple[ModbusMeasure, ...], Field(min_length=1)]
+
+    @property
+    def measures(self) -> tuple[ModbusMeasure, ...]:
+        """All measures in the order of the file."""
+        return self.measure
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        for problem in (*twice(self.measure), *_clashes(self.measure, self.holes)):
+            raise ValueError(problem)
+        return self
+
+    def register(self, measure: ModbusMeasure) -> Register:
+        """Where and how ``measure`` is read."""
+        return Register(
+            table=self.table,
+            address=measure.address,
+            encoding=measure.encoding,
+            order=self.order,
+            scale=measure.scale,
+            missing=measure.missing,
+            bit=measure.bit,
+        )
+
+
+def _clashes(measures: tuple[ModbusMeasure, ...], holes: tuple[tuple[int, int], ...]) -> Iterable[str]:
+    for first, last in holes:
+        for measure in measures:
+            if measure.address <= last and measure.end > first:
+                yield f"measure '{measure.name}' stands in the hole {first}..{last}"
+    ordered = sorted(measures, key=lambda m: m.address)
+    for i, one in enumerate(ordered):
+        for other in ordered[i + 1 :]:
+            if other.address < one.end and not _flags_of_one_word(one, other):
+                yield f"measures '{one.name}' and '{other.name}' overlap at register {other.address}"
+
+
+def _flags_of_one_word(one: ModbusMeasure, other: ModbusMeasure) -> bool:
+    return one.encoding is other.encoding is Encoding.BITS and one.address == other.address

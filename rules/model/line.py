@@ -1,0 +1,168 @@
+"""Lines of a site file: one physical connection each, with the manners of its protocol.
+
+An address of a device is written as its protocol has it; ``address_fault`` says what is wrong with one.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from rules.model.part import Code, Part
+
+Host = Annotated[str, StringConstraints(min_length=1, max_length=253)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Serial(Part):
+    """A serial port of the gateway."""
+
+    port: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    baud: Annotated[int, Field(ge=300, le=1_000_000)] = 9600
+    parity: Literal["N", "E", "O"] = "E"
+    data_bits: Literal[7, 8] = 8
+    stop_bits: Literal[1, 2] = 1
+
+
+class _Line(Part):
+    code: Code
+    gateway: Code
+    poll_s: Annotated[float, Field(ge=0.2, le=3600)]
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 1.0
+
+
+class _Wire(_Line):
+    """Bytes over a serial port, or over TCP to something that passes them on."""
+
+    host: Host | None = None
+    port: Port | None = None
+    serial: Serial | None = None
+    delay_s: Annotated[float, Field(ge=0, le=5)] = 0.0  # silence before each request, for slow converters
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Self:
+        if (self.host is None) == (self.serial is None):
+            raise ValueError("a line has either a host or a serial port; write one of them")
+        return self
+
+    @property
+    def place(self) -> str:
+        """Where the line leads, in words."""
+        return self.serial.port if self.serial is not None else f"{self.host}:{self.port}"
+
+
+class ModbusLine(_Wire):
+    """Modbus TCP, RTU on a serial port, or RTU frames through TCP (``framing`` = "rtu" with a host)."""
+
+    driver: Literal["modbus"]
+    framing: Literal["tcp", "rtu"] | None = None  # None: tcp with a host, rtu with a serial port
+
+    @model_validator(mode="after")
+    def _framed(self) -> Self:
+        if self.serial is not None and self.framing == "tcp":
+            raise ValueError("a serial port carries rtu frames; leave framing out")
+        if self.host is not None and self.port is None:
+            raise ValueError("a line with a host needs a port (Modbus TCP: 502)")
+        return self
+
+
+class BacnetLine(_Line):
+    """BACnet/IP through one network interface of the gateway.
+
+    ``interface`` is the gateway's own address with prefix and port (10.0.0.5/24:47808); with ``bbmd`` the gateway
+    registers there as a foreign device.
+    """
+
+    driver: Literal["bacnet"]
+    interface: Annotated[str, StringConstraints(pattern=r"^[0-9.]+(/[0-9]{1,2})?(:[0-9]{1,5})?$")]
+    instance: Annotated[int, Field(ge=0, le=4_194_302)] = 4_194_000  # our own device number
+    bbmd: Annotated[str, StringConstraints(pattern=r"^[0-9.]+(:[0-9]{1,5})?$")] | None = None
+    bbmd_ttl_s: Annotated[int, Field(ge=30, le=3600)] = 300
+
+    @property
+    def place(self) -> str:
+        """Where the line leads, in words."""
+        return self.interface
+
+
+class OpcuaLine(_Line):
+    """One OPC UA server.  ``certificate`` and ``key`` are ours, ``trust`` holds the server's; paths on the gateway.
+
+    The password of ``user`` is not in this file: it is the credential ``opcua-<code>-password``.
+    """
+
+    driver: Literal["opcua"]
+    url: Annotated[str, StringConstraints(pattern=r"^opc\.tcp://\S+$", max_length=500)]
+    security: Literal["none", "Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss"] = "none"
+    mode: Literal["sign", "sign_and_encrypt"] = "sign_and_encrypt"
+    certificate: str | None = None
+    key: str | None = None
+    trust: str | None = None
+    user: str | None = None
+    publish_s: Annotated[float, Field(ge=0.05, le=60)] = 1.0
+
+    @property
+    def place(self) -> str:
+        """Where the line leads, in words."""
+        return self.url
+
+
+class Dlt645Line(_Wire):
+    """Chinese electricity meters: DL/T 645-2007."""
+
+    driver: Literal["dlt645"]
+
+
+class Cjt188Line(_Wire):
+    """Chinese water, gas and heat meters: CJ/T 188-2004."""
+
+    driver: Literal["cjt188"]
+
+
+class MbusLine(_Wire):
+    """Wired M-Bus: EN 13757-2 and -3."""
+
+    driver: Literal["mbus"]
+
+
+Line = Annotated[
+    ModbusLine | BacnetLine | OpcuaLine | Dlt645Line | Cjt188Line | MbusLine, Field(discriminator="driver")
+]
+AnyLine = ModbusLine | BacnetLine | OpcuaLine | Dlt645Line | Cjt188Line | MbusLine
+Wire = ModbusLine | Dlt645Line | Cjt188Line | MbusLine
+
+MODBUS_ADDRESS_MAX = 247
+BACNET_INSTANCE_MAX = 4194302
+MBUS_PRIMARY_MAX = 250
+
+
+def _modbus(text: str) -> bool:
+    return text.isdecimal() and 1 <= int(text) <= MODBUS_ADDRESS_MAX
+
+
+def _bacnet(text: str) -> bool:
+    found = re.fullmatch(r"(\d{1,7})(@[0-9.]+(:\d{1,5})?)?", text)
+    return found is not None and int(found[1]) <= BACNET_INSTANCE_MAX
+
+
+def _mbus(text: str) -> bool:
+    return bool(re.fullmatch(r"[0-9A-Fa-f]{16}", text)) or (
+        bool(re.fullmatch(r"\d{1,3}", text)) and int(text) <= MBUS_PRIMARY_MAX
+    )
+
+
+_FORMS: dict[str, tuple[Callable[[str], bool], str]] = {
+    "modbus": (_modbus, f"a number from 1 to {MODBUS_ADDRESS_MAX}"),
+    "bacnet": (_bacnet, "a device number, with its address after an @ where Who-Is does not find it (1001@10.0.0.7)"),
+    "opcua": (lambda text: not text, "left out: the server is the device"),
+    "dlt645": (lambda text: bool(re.fullmatch(r"\d{1,12}", text)), "the meter's number, up to 12 digits"),
+    "cjt188": (lambda text: bool(re.fullmatch(r"[0-9A-Fa-f]{1,14}", text)), "the meter's number, up to 14 digits"),
+    "mbus": (_mbus, f"a primary address up to {MBUS_PRIMARY_MAX} or a secondary one of 16 digits"),
+}
+
+
+def address_fault(driver: str, address: str) -> str:
+    """Give what the address of a device on a line of this driver has to be; '' if it is that."""
+    right, form = _FORMS[driver]
+    return "" if right(address) else form
