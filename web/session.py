@@ -205,7 +205,8 @@ def same(one: str, other: str) -> bool:
 
 
 async def _holder(request: Request, secret: str) -> Visitor:
-    return await tokens.visitor(request.app.state.database, secret, address_of(request), datetime.now(UTC))
+    database, request_id = request.app.state.database, request.state.request_id
+    return await tokens.visitor(database, secret, address_of(request), datetime.now(UTC), request_id)
 
 
 class Needs:

@@ -109,7 +109,7 @@ def digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-async def visitor(database: Database, secret: str, address: str, now: datetime) -> Visitor:
+async def visitor(database: Database, secret: str, address: str, now: datetime, request_id: str = "") -> Visitor:
     """Give in whose name a token asks, with what it and its owner's roles allow together now.
 
     Raises TokenRefusedError.
@@ -126,7 +126,9 @@ async def visitor(database: Database, secret: str, address: str, now: datetime) 
             reach = Reach(frozenset(one for one in Right if one in found.rights), found.site_id, found.building_id)
             return _visitor(found, reach.cut(held))
         if found is not None:
-            await _note_refusal(tx, found, why, address, now)
+            await _note_refusal(
+                tx, found, why, now, Actor(f"{found.login}/{found.name}", address=address, request_id=request_id)
+            )
     refusals.note("an API token", secret[:PREFIX_CHARACTERS], why=why, address=address)
     raise TokenRefusedError(REFUSAL)
 
@@ -141,11 +143,11 @@ def _fault(found: TokenOwner | None, now: datetime) -> str:
     return "expired" if found.expires_at <= now else ""
 
 
-async def _note_refusal(tx: Transaction, found: TokenOwner, why: str, address: str, now: datetime) -> None:
+async def _note_refusal(tx: Transaction, found: TokenOwner, why: str, now: datetime, actor: Actor) -> None:
     """Record it, once an hour: a program that nobody told asks on and on."""
     if await tx.run(SQL["refuse_token"], {"id": found.id, "now": now, "stale": now - REFUSED_EVERY}):
-        tx.organisation, tx.actor = found.organisation_id, Actor(f"{found.login}/{found.name}", address=address)
-        await audit.record(tx, "refused", "api token", found.id, {"why": why, "address": address})
+        tx.organisation, tx.actor = found.organisation_id, actor
+        await audit.record(tx, "refused", "api token", found.id, {"why": why, "address": actor.address})
 
 
 def _visitor(found: TokenOwner, grants: tuple[Grant, ...]) -> Visitor:

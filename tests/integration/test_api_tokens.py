@@ -162,6 +162,9 @@ async def test_a_token_that_is_revoked_during_use_opens_nothing_more(people: Peo
         await tokens.revoke(tx, token.id, NOW)
         await tokens.revoke(tx, token.id, NOW)
     await refused(client, bearer(secret))
+    with psycopg.connect(people.park.dsns.owner) as owner:
+        found = owner.execute("SELECT request_id <> '' FROM audit_entries WHERE action = 'refused'").fetchall()
+    assert found == [(True,)]  # as every act of a request, it leads to the request's line in the log
 
 
 @pytest.mark.parametrize(
