@@ -18,7 +18,7 @@ install: $(VENV)/.dev ## .venv with everything, tests and checks included
 
 test: $(VENV)/.dev ## every test: unit, property, contract, integration, fault, browser
 	@deploy/install-browser
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(TESTS)
 
 check: lint test ## all of CI
 

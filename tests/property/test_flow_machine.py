@@ -219,7 +219,7 @@ plain_values = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
-    | st.text(max_size=8)
+    | words
     | st.decimals(allow_nan=False, allow_infinity=False),
     lambda held: st.lists(held, max_size=3) | st.dictionaries(words, held, max_size=3),
     max_leaves=8,
