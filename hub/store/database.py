@@ -147,13 +147,10 @@ class Transaction:
         await _enter(self)
         try:
             yield
-        except BaseException:
+        finally:
             self.role = before
             if _goes_on(self):
                 await _enter(self)
-            raise
-        self.role = before
-        await _enter(self)
 
     @asynccontextmanager
     async def unconfined(self) -> AsyncIterator[None]:
@@ -169,13 +166,10 @@ class Transaction:
         self.lifted = True
         try:
             yield
-        except BaseException:
+        finally:
             self.lifted = False
             if _goes_on(self):
                 await _confine(self, self.actor)
-            raise
-        self.lifted = False
-        await _confine(self, self.actor)
 
 
 async def _begin(tx: Transaction) -> None:
