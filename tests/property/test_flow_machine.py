@@ -216,11 +216,7 @@ def test_a_deputation_holds_from_its_start_to_just_before_its_end(hour, start, l
 
 words = st.text(st.characters(blacklist_characters="\x00", codec="utf-8"), max_size=8)
 plain_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | words
-    | st.decimals(allow_nan=False, allow_infinity=False),
+    st.none() | st.booleans() | st.integers() | words | st.decimals(allow_nan=False, allow_infinity=False),
     lambda held: st.lists(held, max_size=3) | st.dictionaries(words, held, max_size=3),
     max_leaves=8,
 )

@@ -1,6 +1,7 @@
 """Stills of cameras: found by camera, zone and day; opened one by one, each look on the record."""
 
 from base64 import b64encode
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -51,27 +52,30 @@ def days(first: str, last: str, zone: ZoneInfo) -> tuple[datetime | None, dateti
         raise InvalidError("This day lies too far off; choose another.") from None
 
 
-def _asked(zone: ZoneInfo, camera: str, place: str, first: str, last: str, before: datetime | None) -> Filter:
-    start, end = days(first, last, zone)
-    if before is not None and before.tzinfo is not None:
-        end = min(before, end) if end else before
-    return Filter(camera or None, place or None, start, end)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the page's form asks for."""
+
+    camera: str = ""
+    place: str = ""
+    first: str = ""
+    last: str = ""
+    before: datetime | None = None
+
+    def filter(self, zone: ZoneInfo) -> Filter:
+        """Say it in moments; raises InvalidError."""
+        start, end = days(self.first, self.last, zone)
+        if self.before is not None and self.before.tzinfo is not None:
+            end = min(self.before, end) if end else self.before
+        return Filter(self.camera or None, self.place or None, start, end)
 
 
 @router.get("/stills")
-async def show(
-    visit: StillsVisit,
-    camera: str = "",
-    place: str = "",
-    first: str = "",
-    last: str = "",
-    before: datetime | None = None,
-) -> HTMLResponse:
+async def show(visit: StillsVisit, asked: Annotated[Asked, Depends()]) -> HTMLResponse:
     """Show stills, newest first; those of sensitive zones without their pictures."""
     async with visit.transaction() as tx:
-        asked = _asked(await zone_of(tx), camera, place, first, last, before)
-        filters = {"camera": camera, "place": place, "first": first, "last": last}
-        found = await stills.browse(tx, asked)
+        filters = {"camera": asked.camera, "place": asked.place, "first": asked.first, "last": asked.last}
+        found = await stills.browse(tx, asked.filter(await zone_of(tx)))
         said: dict[str, Any] = {
             **filters,
             "stills": found,
@@ -84,18 +88,10 @@ async def show(
 
 
 @router.get("/stills.csv")
-async def export(
-    visit: StillsVisit,
-    camera: str = "",
-    place: str = "",
-    first: str = "",
-    last: str = "",
-    before: datetime | None = None,
-) -> Response:
+async def export(visit: StillsVisit, asked: Annotated[Asked, Depends()]) -> Response:
     """Give the list as CSV, without pictures; it is recorded."""
     async with visit.transaction() as tx:
-        asked = _asked(await zone_of(tx), camera, place, first, last, before)
-        found = await stills.browse(tx, asked, export=True)
+        found = await stills.browse(tx, asked.filter(await zone_of(tx)), export=True)
     return table("stills", [_cells(one) for one in found])
 
 
