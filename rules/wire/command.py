@@ -84,12 +84,17 @@ def answer_of(metric: Metric) -> Answer:
         raise MalformedPayloadError("an answer to a command is no text of a sensible length")
     try:
         said: Any = json.loads(text)
-        shown = None if said["shown"] is None else float(said["shown"])
-        if shown is not None and not math.isfinite(shown):
-            raise ValueError(shown)
+        shown = None if said["shown"] is None else _finite(said["shown"])
         return Answer(str(said["id"]), Outcome(said["outcome"]), _moment(said["at"]), shown, str(said["reason"]))
     except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
         raise MalformedPayloadError("an answer to a command is not of the form that was agreed") from error
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
 
 
 def _moment(text: object) -> datetime:
