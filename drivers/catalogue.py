@@ -5,14 +5,18 @@ from datetime import datetime
 from functools import cache
 from importlib import resources
 
+from drivers.cjt188.line import Cjt188Driver
+from drivers.cjt188.profile import Cjt188Profile
+from drivers.dlt645.line import Dlt645Driver
+from drivers.dlt645.profile import Dlt645Profile
 from drivers.driver import Driver
 from drivers.modbus.line import ModbusDriver
 from drivers.modbus.profile import ModbusProfile
 from drivers.profile import InvalidProfileError, Profile, check, toml
-from rules.model.line import AnyLine, ModbusLine
+from rules.model.line import AnyLine, Cjt188Line, Dlt645Line, ModbusLine
 
 MODBUS = "modbus"  # what a profile speaks that does not say it
-PROFILES: Mapping[str, type[Profile]] = {MODBUS: ModbusProfile}
+PROFILES: Mapping[str, type[Profile]] = {MODBUS: ModbusProfile, "dlt645": Dlt645Profile, "cjt188": Cjt188Profile}
 
 
 class NoDriverError(ValueError):
@@ -24,6 +28,10 @@ def driver_of(line: AnyLine, now: Callable[[], datetime]) -> Driver:
     match line:
         case ModbusLine():
             return ModbusDriver(line, now)
+        case Dlt645Line():
+            return Dlt645Driver(line, now)
+        case Cjt188Line():
+            return Cjt188Driver(line, now)
         case _:
             raise NoDriverError(f"line '{line.code}': there is no driver for {line.driver} yet")
 
