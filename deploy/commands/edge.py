@@ -11,7 +11,8 @@ from deploy import foreground
 from deploy.commands.options import AsJson, Data, SitePath
 from deploy.embedded import broker as opened_broker
 from deploy.settings import read as read_settings
-from edge_agent import agent, check
+from drivers.errors import DriverError
+from edge_agent import agent, check, commission
 from edge_agent.config import load
 from edge_agent.publisher import Broker
 
@@ -56,3 +57,44 @@ def read(site: SitePath, as_json: AsJson = False) -> None:
     for row in rows:
         shown = row["error"] or f"{row['value']} {row['unit']}"
         typer.echo(f"{row['point']:<32} {shown:<40} {row['quality']}")
+
+
+@app.command("commission")
+def look_at_meters(
+    site: SitePath,
+    by: Annotated[str, typer.Option(help="Who stands before the meters; the record bears this name.")],
+    point: Annotated[list[str] | None, typer.Option(help="Only these counters; all when none is named.")] = None,
+    report: Annotated[bool, typer.Option("--report", help="Only print the record.")] = False,
+    data: Data = None,
+) -> None:
+    """Compare meter faces with the platform and sign.  Example: plantroom edge commission SITE --by li.wei."""
+    wanted = commission.counters(site, point or ())
+    path = read_settings(data=data).data / "edge" / f"commission-{wanted.site}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    looks = commission.load(path)
+    for one in () if report else wanted.counters:
+        look = _look(one, looks, by)
+        if look is not None:
+            looks.append(look)
+            commission.save(path, looks)
+    for said in commission.report(wanted, looks):
+        typer.echo(said)
+
+
+def _look(one: commission.Counter, looks: list[commission.Look], by: str) -> commission.Look | None:
+    """Ask for one face; None where it was skipped or could not be compared."""
+    code, unit = one.asked.point.code, one.asked.point.unit
+    try:
+        before = asyncio.run(commission.ask(one))
+        typed = typer.prompt(f"{code}: what does the face show, in {unit} (- to skip)")
+        if typed.strip() == "-":
+            return None
+        face, after = commission.figure(typed), asyncio.run(commission.ask(one))
+    except (DriverError, commission.CommissionError) as error:
+        typer.echo(f"  {error}", err=True)
+        return None
+    earlier = next((look for look in reversed(looks) if look.point == code), None)
+    look = commission.judge(one, face, (before, after), earlier, by)
+    verdict = "agrees" if look.agrees else "DIFFERS"
+    typer.echo(f"  the platform shows {look.shown or 'nothing'}: {verdict}{f' - {look.said}' if look.said else ''}")
+    return look
