@@ -10,13 +10,20 @@ from drivers.cjt188.profile import Cjt188Profile
 from drivers.dlt645.line import Dlt645Driver
 from drivers.dlt645.profile import Dlt645Profile
 from drivers.driver import Driver
+from drivers.mbus.line import MbusDriver
+from drivers.mbus.profile import MbusProfile
 from drivers.modbus.line import ModbusDriver
 from drivers.modbus.profile import ModbusProfile
 from drivers.profile import InvalidProfileError, Profile, check, toml
-from rules.model.line import AnyLine, Cjt188Line, Dlt645Line, ModbusLine
+from rules.model.line import AnyLine, Cjt188Line, Dlt645Line, MbusLine, ModbusLine
 
 MODBUS = "modbus"  # what a profile speaks that does not say it
-PROFILES: Mapping[str, type[Profile]] = {MODBUS: ModbusProfile, "dlt645": Dlt645Profile, "cjt188": Cjt188Profile}
+PROFILES: Mapping[str, type[Profile]] = {
+    MODBUS: ModbusProfile,
+    "dlt645": Dlt645Profile,
+    "cjt188": Cjt188Profile,
+    "mbus": MbusProfile,
+}
 
 
 class NoDriverError(ValueError):
@@ -32,6 +39,8 @@ def driver_of(line: AnyLine, now: Callable[[], datetime]) -> Driver:
             return Dlt645Driver(line, now)
         case Cjt188Line():
             return Cjt188Driver(line, now)
+        case MbusLine():
+            return MbusDriver(line, now)
         case _:
             raise NoDriverError(f"line '{line.code}': there is no driver for {line.driver} yet")
 
