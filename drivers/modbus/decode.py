@@ -3,8 +3,9 @@
 import struct
 from decimal import Decimal
 
+from drivers.errors import RefusedError
 from drivers.modbus.registers import Encoding, Order, Register
-from drivers.number import Decoded, scaled
+from drivers.number import Decoded, scaled, unscaled
 
 _FORMAT = {
     Encoding.UINT16: ">H",
@@ -40,3 +41,23 @@ def decode(register: Register, words: tuple[int, ...], factor: Decimal = Decimal
         return Decoded(float(bits >> register.bit & 1))
     (number,) = struct.unpack(_FORMAT[register.encoding], bits.to_bytes(2 * len(words), "big"))
     return scaled(number, register.scale, factor)
+
+
+def encode(register: Register, value: Decimal) -> tuple[int, ...]:
+    """Give the registers of a value in the profile's unit; raises RefusedError for one that does not fit."""
+    size = 2 * register.encoding.words
+    number = unscaled(float(value), register.scale)
+    try:
+        data = struct.pack(
+            _FORMAT[register.encoding], float(number) if register.encoding.floating else int(number.to_integral_value())
+        )
+    except (struct.error, OverflowError):
+        raise RefusedError(f"{value:f} does not fit into {register.encoding}") from None
+    words = [
+        int.from_bytes(data[i : i + 2], "little" if register.order.low_byte_first else "big") for i in range(0, size, 2)
+    ]
+    if register.order.low_word_first:
+        words.reverse()
+    if int.from_bytes(data, "big") in register.missing:
+        raise RefusedError(f"{value:f} would read as 'not available'")
+    return tuple(words)

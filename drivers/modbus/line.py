@@ -7,26 +7,29 @@ time-outs; both become ``drivers.errors`` here and no pymodbus type leaves this 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from pymodbus.client import AsyncModbusTcpClient
+from pymodbus import FramerType
+from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ConnectionException, ModbusException, ModbusIOException
 from pymodbus.pdu import ModbusPDU
 
 from drivers.driver import Device
 from drivers.errors import DriverError, MalformedError, MisconfiguredError, RefusedError, UnreachableError
 from drivers.modbus.blocks import Request, Span, blocks
-from drivers.modbus.decode import decode
+from drivers.modbus.decode import decode, encode
 from drivers.modbus.profile import ModbusProfile
 from drivers.modbus.registers import Register, Table
+from drivers.number import unscaled
 from rules.model.line import ModbusLine
 from rules.model.quality import Quality
 from rules.model.reading import Reading
 
 BUSY_RETRY_S = 0.25  # one second chance for exceptions 5 and 6
 HOLE_RETRY_S = 60.0  # a hole is asked again now and then: a device that boots also answers exception 2
+_Client = AsyncModbusTcpClient | AsyncModbusSerialClient
 _ILLEGAL_FUNCTION = 1
 _NO_SUCH_REGISTER = (2, 3)
 _DOWN = (4, 10, 11)  # device failure, gateway path unavailable, gateway target does not answer
@@ -60,7 +63,7 @@ class ModbusDriver:
         self.now = now
         self._line = line
         self._monotonic_s = monotonic_s
-        self._client: AsyncModbusTcpClient | None = None
+        self._client: _Client | None = None
         self._queue = asyncio.Lock()
         self._answering: set[int] = set()  # units whose last question was answered
         self._splits: dict[Request, tuple[Request, ...]] = {}
@@ -92,19 +95,29 @@ class ModbusDriver:
             self._answering.add(request.unit)
             return answers
 
-    async def _connect(self) -> AsyncModbusTcpClient:
+    async def _connect(self) -> _Client:
         if self._client is not None and self._client.connected:
             return self._client
         self._disconnect()
         logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # its failures come back as our errors
-        client = AsyncModbusTcpClient(
-            self._line.host or "", port=self._line.port or 0, timeout=self._line.timeout_s, retries=0, reconnect_delay=0
-        )
+        client = self._client_of_line()
         if not await client.connect():
             client.close()
             raise UnreachableError(f"{self._place} refused the connection or did not answer", link=True)
         self._client = client
         return client
+
+    def _client_of_line(self) -> _Client:
+        line = self._line
+        if (serial := line.serial) is not None:
+            return AsyncModbusSerialClient(
+                serial.port, baudrate=serial.baud, parity=serial.parity, bytesize=serial.data_bits,
+                stopbits=serial.stop_bits, timeout=line.timeout_s, retries=0, reconnect_delay=0,
+            )  # fmt: skip
+        framer = FramerType.RTU if line.framing == "rtu" else FramerType.SOCKET
+        return AsyncModbusTcpClient(
+            line.host or "", port=line.port or 0, framer=framer, timeout=line.timeout_s, retries=0, reconnect_delay=0
+        )
 
     def _disconnect(self) -> None:
         if self._client is not None:
@@ -123,7 +136,7 @@ class ModbusDriver:
         except _ReplyError as reply:
             if reply.code in _NO_SUCH_REGISTER:
                 return await self._split(request)
-            raise self._explained(request, reply.code) from None
+            raise self._explained(request.unit, f"{request.table} registers", reply.code) from None
         self._holes.pop(hole, None)
         return [Raw(s, words[s.start - request.start : s.start - request.start + s.count]) for s in request.spans]
 
@@ -169,16 +182,42 @@ class ModbusDriver:
     async def _ask(self, request: Request) -> tuple[int, ...]:
         client = await self._connect()
         read = client.read_holding_registers if request.table is Table.HOLDING else client.read_input_registers
+        reply = await self._exchange(
+            request.unit, lambda: read(request.start, count=request.count, device_id=request.unit)
+        )
+        return self._words(request, reply)
+
+    async def _exchange(self, unit: int, ask: Callable[[], Awaitable[ModbusPDU]]) -> ModbusPDU:
+        """Send one question after the line's silence and give the answer to it."""
+        if self._line.delay_s:
+            await asyncio.sleep(self._line.delay_s)
         try:
-            reply = await read(request.start, count=request.count, device_id=request.unit)
+            return await ask()
         except ModbusException as error:
             # A late or half answer must not meet the next question: the connection starts afresh.
             self._disconnect()
-            raise self._failure(request, error) from None
+            raise self._failure(unit, error) from None
         except asyncio.CancelledError:
             self._disconnect()
             raise
-        return self._words(request, reply)
+
+    async def write(self, unit: int, address: int, words: tuple[int, ...]) -> None:
+        """Write holding registers: one by function 6, more by function 16.
+
+        It is not repeated when no answer comes: it may have been done.
+        """
+        async with self._queue:
+            client = await self._connect()
+            reply = await self._exchange(
+                unit,
+                lambda: (
+                    client.write_register(address, words[0], device_id=unit)
+                    if len(words) == 1
+                    else client.write_registers(address, list(words), device_id=unit)
+                ),
+            )
+        if reply.isError():
+            raise self._explained(unit, f"register {address}, which cannot be set so", reply.exception_code)
 
     def _words(self, request: Request, reply: ModbusPDU) -> tuple[int, ...]:
         if reply.isError():
@@ -191,22 +230,22 @@ class ModbusDriver:
             )
         return tuple(reply.registers)
 
-    def _failure(self, request: Request, error: ModbusException) -> UnreachableError | MalformedError:
+    def _failure(self, unit: int, error: ModbusException) -> UnreachableError | MalformedError:
         silent = isinstance(error, ConnectionException) or "No response" in str(error)
         if silent or not isinstance(error, ModbusIOException):
-            return UnreachableError(f"no answer from address {request.unit} on {self._place}")
-        return MalformedError(f"address {request.unit} on {self._place} sent an answer that cannot be read")
+            return UnreachableError(f"no answer from address {unit} on {self._place}")
+        return MalformedError(f"address {unit} on {self._place} sent an answer that cannot be read")
 
-    def _explained(self, request: Request, code: int) -> UnreachableError | RefusedError | MisconfiguredError:
-        who = f"address {request.unit} on {self._place}"
+    def _explained(self, unit: int, what: str, code: int) -> UnreachableError | RefusedError | MisconfiguredError:
+        who = f"address {unit} on {self._place}"
         if code in _DOWN:
-            self._answering.discard(request.unit)
+            self._answering.discard(unit)
             return UnreachableError(f"no answer from {who} (its gateway says exception {code})")
         if code in _BUSY:
             return UnreachableError(f"{who} is busy (exception {code})")
         if code == _ILLEGAL_FUNCTION:
-            return MisconfiguredError(f"{who} does not have {request.table} registers; check its profile")
-        return RefusedError(f"{who} refuses to be read (exception {code})")
+            return MisconfiguredError(f"{who} does not have {what}; check its profile")
+        return RefusedError(f"{who} refuses {what} (exception {code})")
 
 
 def _hole(request: Request) -> Raw:
@@ -227,9 +266,11 @@ class ModbusStation:
         """Plan the reads of a device."""
         self._line = line
         self._device = device
+        self._unit = int(device.address)
         measures = {measure.name: measure for measure in profile.measure}
+        self._writable = {measure.name: measure.writable for measure in profile.measure}
         self._registers: list[Register] = [profile.register(measures[asked.measure]) for asked in device.points]
-        self._blocks = blocks(int(device.address), profile, self._registers)
+        self._blocks = blocks(self._unit, profile, self._registers)
 
     @property
     def plan(self) -> tuple[str, ...]:
@@ -246,8 +287,20 @@ class ModbusStation:
         return [self._reading(number, raws[number], at) for number in range(len(self._registers))]
 
     async def write(self, measure: str, value: float) -> Reading:
-        """Set a measure and read it back."""
-        raise MisconfiguredError(f"'{self._device.code}.{measure}' cannot be written yet ({value})")
+        """Set a measure, in its point's unit, and read it back."""
+        code = f"{self._device.code}.{measure}"
+        number = next((n for n, asked in enumerate(self._device.points) if asked.measure == measure), None)
+        limits = self._writable.get(measure)
+        if number is None or limits is None:
+            raise MisconfiguredError(f"'{code}' cannot be set; its profile does not name it writable")
+        register, factor = self._registers[number], self._device.points[number].factor
+        wanted = unscaled(value, factor)  # in the profile's unit
+        if not limits[0] <= wanted <= limits[1]:
+            raise RefusedError(f"'{code}' can be set from {limits[0]} to {limits[1]}, not to {wanted:f}")
+        await self._line.write(self._unit, register.address, encode(register, wanted))
+        span = Span(register.address, register.encoding.words)
+        (raw,) = await self._asked(Request(self._unit, register.table, (span,)))
+        return self._reading(number, raw, self._line.now())
 
     async def _asked(self, request: Request) -> list[Raw]:
         try:

@@ -1,6 +1,7 @@
 """Profiles of Modbus devices: where the registers of a model stand."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -18,6 +19,7 @@ class ModbusMeasure(Measure):
     encoding: Encoding
     missing: tuple[Annotated[int, Field(ge=0)], ...] = ()
     bit: Annotated[int, Field(ge=0, le=15)] | None = None
+    writable: tuple[Decimal, Decimal] | None = None  # from, to, in ``unit``; None: read only
 
     @property
     def end(self) -> int:
@@ -30,6 +32,8 @@ class ModbusMeasure(Measure):
             f"ends beyond register {ADDRESS_MAX}": self.end > ADDRESS_MAX + 1,
             "is a float and needs a resolution": self.encoding.floating and self.resolution is None,
             "has a bit, which only 'bits' have": self.bit is not None and self.encoding is not Encoding.BITS,
+            "is writable from more to less": self.writable is not None and self.writable[0] > self.writable[1],
+            "is one flag of a word, which cannot be set by itself": self.bit is not None and self.writable is not None,
             "has a 'missing' pattern wider than its registers": any(
                 pattern >= 1 << 16 * self.encoding.words for pattern in self.missing
             ),
@@ -58,6 +62,8 @@ class ModbusProfile(Profile):
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
+        if self.table is not Table.HOLDING and any(measure.writable for measure in self.measure):
+            raise ValueError("only holding registers can be writable")
         for problem in (*twice(self.measure), *_clashes(self.measure, self.holes)):
             raise ValueError(problem)
         return self

@@ -37,6 +37,10 @@ class MeterGround:
         """Give the protocol's own no."""
         raise NotImplementedError
 
+    def garbled(self, good: bytes) -> bytes:
+        """Give an answer that cannot be used."""
+        return good[:-2] + bytes([good[-2] ^ 0x55]) + good[-1:] if len(good) > 1 else b"\x00\x55"
+
     def reset(self) -> None:
         """Forget what was learnt, as after a power cut."""
 
@@ -92,7 +96,7 @@ class MeterGround:
             case Trouble.REFUSING:
                 writer.write(self.refusal(question))
             case Trouble.MALFORMED:
-                writer.write(good[:-2] + bytes([good[-2] ^ 0x55]) + good[-1:] if len(good) > 1 else b"\x00\x55")
+                writer.write(self.garbled(good))
             case Trouble.HALF:
                 writer.write(good[: len(good) // 2])
             case Trouble.SLOW:

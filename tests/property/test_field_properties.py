@@ -8,11 +8,13 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from drivers.errors import RefusedError
 from drivers.modbus.blocks import Block, Span, blocks
-from drivers.modbus.decode import decode
+from drivers.modbus.decode import decode, encode
 from drivers.modbus.profile import ModbusProfile
 from drivers.modbus.registers import Encoding, Order, Register, Table
 from edge_agent.frame import Frame
@@ -48,6 +50,18 @@ def test_any_integer_in_any_order_is_read_back(encoding: Encoding, order: Order,
     number = data.draw(st.integers(low, high))
     words = words_of(struct.pack(PACK[encoding], number), order)
     assert decode(Register(Table.HOLDING, 0, encoding, order), words).value == float(number)
+
+
+@given(st.sampled_from([Encoding.UINT16, Encoding.INT16, Encoding.UINT32, Encoding.INT32]),
+       st.sampled_from(list(Order)), st.integers(0, 3), st.data())  # fmt: skip
+def test_what_is_written_is_what_is_read(encoding: Encoding, order: Order, digits: int, data: st.DataObject) -> None:
+    register = Register(Table.HOLDING, 0, encoding, order, Decimal(1).scaleb(-digits))
+    bits = 16 * encoding.words
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if encoding.value[0] == "i" else (0, (1 << bits) - 1)
+    value = data.draw(st.integers(low, high)) * register.scale
+    assert decode(register, encode(register, value)).value == float(value)
+    with pytest.raises(RefusedError, match="does not fit"):
+        encode(register, (high + 1) * register.scale)
 
 
 @given(st.integers(0, 2**32 - 2), st.integers(0, 4))
