@@ -21,7 +21,7 @@ SHOWN = {COUNTER: 4711.25, GAUGE: 12.3, SETPOINT: 21.5}
 WAITS_MAX = 8  # times the line's time-out that any call may take
 HUGE_KB = 50_000
 RESTARTS = 20
-WRITABLE = sorted(set(GROUNDS) - {"dlt645", "cjt188", "mbus"})  # meters are only read
+WRITABLE = sorted(set(GROUNDS) - {"dlt645", "cjt188", "mbus", "mbus-secondary"})  # meters are only read
 
 
 @pytest.fixture(params=sorted(GROUNDS))
