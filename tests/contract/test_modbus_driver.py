@@ -1,8 +1,10 @@
 """What every driver must do, proven on Modbus against servers that misbehave."""
 
 import asyncio
+import os
 import struct
 import time
+import tty
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -15,6 +17,7 @@ from drivers.modbus.blocks import Request, Span
 from drivers.modbus.line import HOLE_RETRY_S, ModbusDriver
 from drivers.modbus.registers import Table
 from rules.model.line import ModbusLine
+from tests.contract.ground_modbus import ModbusGround
 from tests.field import HOST, Meter, free_port, serving
 
 BLOCK = Request(1, Table.HOLDING, (Span(0, 2), Span(2, 2), Span(4, 1), Span(10, 1)))
@@ -203,3 +206,44 @@ async def test_noise_instead_of_modbus_is_an_error_with_a_sentence() -> None:
     async with raw_server(reply) as driver:
         with pytest.raises((UnreachableError, MalformedError), match="address 1"):
             await driver.ask(ONE)
+
+
+async def test_a_serial_port_carries_the_same_frames() -> None:
+    ground, (ours, theirs) = ModbusGround("rtu"), os.openpty()
+    tty.setraw(theirs)
+    ground.show({"energy": 12.34, "power": 5.6, "setpoint": 7.8})
+    heard = b""
+
+    def answer() -> None:
+        nonlocal heard
+        question, heard = ground.split(heard + os.read(ours, 300))
+        if question is not None:
+            os.write(ours, ground.answer(question))
+
+    asyncio.get_running_loop().add_reader(ours, answer)
+    wire = {"port": os.ttyname(theirs), "baud": 19200, "parity": "N"}
+    line = ModbusLine(driver="modbus", code="L", gateway="G", serial=wire, poll_s=1, timeout_s=0.5)  # type: ignore[arg-type]
+    driver = ModbusDriver(line, lambda: datetime.now(UTC))
+    try:
+        station = driver.station(ground.device)
+        assert [reading.value for reading in await station.read()] == [12.34, 5.6, 7.8]
+        assert (await station.write("setpoint", 250.0)).value == 250.0
+        with pytest.raises(RefusedError, match="from 0 to 5000"):
+            await station.write("setpoint", 5000.1)
+    finally:
+        await driver.close()
+        asyncio.get_running_loop().remove_reader(ours)
+        os.close(ours)
+        os.close(theirs)
+
+
+async def test_a_line_is_silent_before_each_request_when_its_converter_needs_that() -> None:
+    ground = ModbusGround("rtu")
+    await ground.start()
+    driver = ModbusDriver(ground.line.model_copy(update={"delay_s": 0.05}), lambda: datetime.now(UTC))
+    station, begun = driver.station(ground.device), time.monotonic()
+    for _ in range(4):
+        await station.read()
+    assert time.monotonic() - begun >= 0.2
+    await driver.close()
+    await ground.stop()
