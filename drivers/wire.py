@@ -196,7 +196,7 @@ class Wire:
             if not port.data:
                 return
         await self.close()
-        raise UnreachableError(f"{self.place} never falls silent: something on the line sends without being asked")
+        raise UnreachableError(f"{self.place} never falls silent: something sends without being asked", link=True)
 
     async def _answer(self, port: _Port, question: Question[F], heard: _Heard) -> F:
         while True:

@@ -44,6 +44,8 @@ class _Wire(_Line):
     def _one_end(self) -> Self:
         if (self.host is None) == (self.serial is None):
             raise ValueError("a line has either a host or a serial port; write one of them")
+        if self.host is not None and self.port is None:
+            raise ValueError("a line with a host needs a port (Modbus TCP: 502)")
         return self
 
     @property
@@ -62,8 +64,6 @@ class ModbusLine(_Wire):
     def _framed(self) -> Self:
         if self.serial is not None and self.framing == "tcp":
             raise ValueError("a serial port carries rtu frames; leave framing out")
-        if self.host is not None and self.port is None:
-            raise ValueError("a line with a host needs a port (Modbus TCP: 502)")
         return self
 
 
