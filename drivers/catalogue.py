@@ -5,6 +5,8 @@ from datetime import datetime
 from functools import cache
 from importlib import resources
 
+from drivers.bacnet.line import BacnetDriver
+from drivers.bacnet.profile import BacnetProfile
 from drivers.cjt188.line import Cjt188Driver
 from drivers.cjt188.profile import Cjt188Profile
 from drivers.dlt645.line import Dlt645Driver
@@ -15,7 +17,7 @@ from drivers.mbus.profile import MbusProfile
 from drivers.modbus.line import ModbusDriver
 from drivers.modbus.profile import ModbusProfile
 from drivers.profile import InvalidProfileError, Profile, check, toml
-from rules.model.line import AnyLine, Cjt188Line, Dlt645Line, MbusLine, ModbusLine
+from rules.model.line import AnyLine, BacnetLine, Cjt188Line, Dlt645Line, MbusLine, ModbusLine
 
 MODBUS = "modbus"  # what a profile speaks that does not say it
 PROFILES: Mapping[str, type[Profile]] = {
@@ -23,6 +25,7 @@ PROFILES: Mapping[str, type[Profile]] = {
     "dlt645": Dlt645Profile,
     "cjt188": Cjt188Profile,
     "mbus": MbusProfile,
+    "bacnet": BacnetProfile,
 }
 
 
@@ -35,6 +38,8 @@ def driver_of(line: AnyLine, now: Callable[[], datetime]) -> Driver:
     match line:
         case ModbusLine():
             return ModbusDriver(line, now)
+        case BacnetLine():
+            return BacnetDriver(line, now)
         case Dlt645Line():
             return Dlt645Driver(line, now)
         case Cjt188Line():
