@@ -229,4 +229,10 @@ class Wire:
 
 
 def _reason(error: Exception) -> str:
-    return "no answer" if isinstance(error, TimeoutError) else str(error.args[-1] if error.args else error)
+    match error:
+        case TimeoutError():
+            return "no answer"
+        case ConnectionRefusedError():
+            return "it refuses the connection"
+        case _:
+            return str(error.args[-1] if error.args else error)

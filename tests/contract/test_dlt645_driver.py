@@ -184,7 +184,7 @@ async def test_a_silent_meter_is_not_the_line_and_its_neighbour_is_read() -> Non
 async def test_a_dead_end_is_the_whole_line() -> None:
     line = Dlt645Line(driver="dlt645", code="L", gateway="G", host=HOST, port=free_port(), poll_s=1)
     driver = Dlt645Driver(line, lambda: NOW)
-    with pytest.raises(UnreachableError) as caught:
+    with pytest.raises(UnreachableError, match="it refuses the connection") as caught:
         await driver.station(Dlt645Ground().device).read()
     assert caught.value.link
     await driver.close()
