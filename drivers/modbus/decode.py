@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from drivers.errors import RefusedError
 from drivers.modbus.registers import Encoding, Order, Register
-from drivers.number import Decoded, scaled, unscaled
+from drivers.number import Scale, unscaled
 
 _FORMAT = {
     Encoding.UINT16: ">H",
@@ -27,20 +27,30 @@ def pattern(words: tuple[int, ...], order: Order) -> int:
     return int.from_bytes(data, "big")
 
 
-def decode(register: Register, words: tuple[int, ...], factor: Decimal = Decimal(1)) -> Decoded:
-    """Read one value from its registers (each 0..65535, as many as the encoding takes).
+class Decoder:
+    """Reads the values of one register; made once, called at every poll."""
 
-    "Not available" patterns are compared raw, before scaling.  ``factor`` turns the measure's unit into the point's.
-    """
-    if len(words) != register.encoding.words:
-        return Decoded(None, f"{len(words)} registers came where {register.encoding.words} were asked")
-    bits = pattern(words, register.order)
-    if bits in register.missing:
-        return Decoded(None, f"the device says 'not available' (0x{bits:0{len(words) * 4}X})")
-    if register.bit is not None:
-        return Decoded(float(bits >> register.bit & 1))
-    (number,) = struct.unpack(_FORMAT[register.encoding], bits.to_bytes(2 * len(words), "big"))
-    return scaled(number, register.scale, factor)
+    def __init__(self, register: Register, factor: Decimal = Decimal(1)) -> None:
+        """Prepare; ``factor`` turns the measure's unit into the point's."""
+        self._register = register
+        self._scale = Scale(register.scale, factor)
+        self._format = struct.Struct(_FORMAT[register.encoding])
+        self._size = 2 * register.encoding.words
+
+    def __call__(self, words: tuple[int, ...]) -> tuple[float | None, str]:
+        """Give the value of the words (each 0..65535), or None and the reason why there is none.
+
+        "Not available" patterns are compared raw, before scaling.
+        """
+        register = self._register
+        if 2 * len(words) != self._size:
+            return None, f"{len(words)} registers came where {register.encoding.words} were asked"
+        bits = words[0] if register.plain else pattern(words, register.order)
+        if bits in register.missing:
+            return None, f"the device says 'not available' (0x{bits:0{self._size * 2}X})"
+        if register.bit is not None:
+            return float(bits >> register.bit & 1), ""
+        return self._scale.value(self._format.unpack(bits.to_bytes(self._size, "big"))[0])
 
 
 def encode(register: Register, value: Decimal) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from pymodbus.pdu import ModbusPDU
 from drivers.driver import Device
 from drivers.errors import DriverError, MalformedError, MisconfiguredError, RefusedError, UnreachableError
 from drivers.modbus.blocks import Request, Span, blocks
-from drivers.modbus.decode import decode, encode
+from drivers.modbus.decode import Decoder, encode
 from drivers.modbus.profile import ModbusProfile
 from drivers.modbus.registers import Register, Table
 from drivers.number import unscaled
@@ -270,6 +270,9 @@ class ModbusStation:
         measures = {measure.name: measure for measure in profile.measure}
         self._writable = {measure.name: measure.writable for measure in profile.measure}
         self._registers: list[Register] = [profile.register(measures[asked.measure]) for asked in device.points]
+        self._decoders = [
+            Decoder(register, asked.factor) for register, asked in zip(self._registers, device.points, strict=True)
+        ]
         self._blocks = blocks(self._unit, profile, self._registers)
 
     @property
@@ -311,10 +314,8 @@ class ModbusStation:
             return [Raw(span, None, str(error)) for span in request.spans]
 
     def _reading(self, number: int, raw: Raw, at: datetime) -> Reading:
-        asked = self._device.points[number]
-        code = asked.point.code
+        code = self._device.points[number].point.code
         if raw.words is None:
             return Reading(code, at, None, Quality.BAD, error=raw.error)
-        decoded = decode(self._registers[number], raw.words, asked.factor)
-        quality = Quality.BAD if decoded.value is None else Quality.GOOD
-        return Reading(code, at, decoded.value, quality, raw.words, decoded.error)
+        value, error = self._decoders[number](raw.words)
+        return Reading(code, at, value, Quality.BAD if value is None else Quality.GOOD, raw.words, error)

@@ -7,10 +7,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import guard, sign_in, start, walk
+from tests.bench import edge, guard, sign_in, start, walk
 from tests.bench.row import Row
 
-BENCHES = {"guard": guard.measure, "start": start.measure, "walk": walk.measure, "sign_in": sign_in.measure}
+BENCHES = {
+    "edge": edge.measure,
+    "guard": guard.measure,
+    "start": start.measure,
+    "walk": walk.measure,
+    "sign_in": sign_in.measure,
+}
 
 
 def main() -> int:

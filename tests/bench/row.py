@@ -26,6 +26,11 @@ def at_most(name: str, ours: float, limit: float, unit: str) -> Row:
     return Row(name, round(ours, 2), limit, unit, f"<= {limit:g} {unit}", ours <= limit)
 
 
+def at_least(name: str, ours: float, limit: float, unit: str) -> Row:
+    """A row whose bar is "no less than the limit"."""
+    return Row(name, round(ours, 2), limit, unit, f">= {limit:g} {unit}", ours >= limit)
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     """The value that ``share`` of the values do not exceed (nearest rank)."""
     ordered = sorted(values)

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from drivers.errors import RefusedError
 from drivers.modbus.blocks import Block, Span, blocks
-from drivers.modbus.decode import decode, encode
+from drivers.modbus.decode import Decoder, encode
 from drivers.modbus.profile import ModbusProfile
 from drivers.modbus.registers import Encoding, Order, Register, Table
+from drivers.number import Decoded, Scale, scaled
 from edge_agent.frame import Frame
 from edge_agent.spool import Spool
 from edge_agent.window import WINDOW_FRAMES, Window
@@ -31,6 +32,21 @@ PACK = {
     Encoding.UINT64: ">Q",
     Encoding.INT64: ">q",
 }
+
+
+def decode(register: Register, words: tuple[int, ...]) -> Decoded:
+    return Decoded(*Decoder(register)(words))
+
+
+@given(
+    st.integers(-(2**64), 2**64) | st.floats(),
+    st.decimals(Decimal("0.000001"), Decimal(100000), allow_nan=False, places=6)
+    | st.integers(-25, 25).map(Decimal(1).scaleb),
+)
+def test_the_fast_way_to_scale_gives_what_the_decimal_way_gives(number: float, scale: Decimal) -> None:
+    if scale:
+        fast, slow = Decoded(*Scale(scale).value(number)), scaled(number, scale)
+        assert fast == slow
 
 
 def words_of(data: bytes, order: Order) -> tuple[int, ...]:
