@@ -22,9 +22,10 @@ _FORMAT = {
 
 def pattern(words: tuple[int, ...], order: Order) -> int:
     """Give the bits of a value as one unsigned number, most significant byte first."""
-    ordered = reversed(words) if order.low_word_first else words
-    data = b"".join(word.to_bytes(2, "little" if order.low_byte_first else "big") for word in ordered)
-    return int.from_bytes(data, "big")
+    bits = 0
+    for word in reversed(words) if order.low_word_first else words:
+        bits = bits << 16 | (word >> 8 | (word & 0xFF) << 8 if order.low_byte_first else word)
+    return bits
 
 
 class Decoder:
@@ -32,25 +33,28 @@ class Decoder:
 
     def __init__(self, register: Register, factor: Decimal = Decimal(1)) -> None:
         """Prepare; ``factor`` turns the measure's unit into the point's."""
-        self._register = register
-        self._scale = Scale(register.scale, factor)
-        self._format = struct.Struct(_FORMAT[register.encoding])
-        self._size = 2 * register.encoding.words
+        self._count = register.encoding.words
+        self._order = register.order
+        self._plain = self._count == 1 and not register.order.low_byte_first
+        self._missing = frozenset(register.missing)
+        self._bit = register.bit
+        self._unpack = struct.Struct(_FORMAT[register.encoding]).unpack
+        self._signless = register.encoding in (Encoding.UINT16, Encoding.UINT32, Encoding.UINT64)
+        self._scale = Scale(register.scale, factor).value
 
     def __call__(self, words: tuple[int, ...]) -> tuple[float | None, str]:
         """Give the value of the words (each 0..65535), or None and the reason why there is none.
 
         "Not available" patterns are compared raw, before scaling.
         """
-        register = self._register
-        if 2 * len(words) != self._size:
-            return None, f"{len(words)} registers came where {register.encoding.words} were asked"
-        bits = words[0] if register.plain else pattern(words, register.order)
-        if bits in register.missing:
-            return None, f"the device says 'not available' (0x{bits:0{self._size * 2}X})"
-        if register.bit is not None:
-            return float(bits >> register.bit & 1), ""
-        return self._scale.value(self._format.unpack(bits.to_bytes(self._size, "big"))[0])
+        if len(words) != self._count:
+            return None, f"{len(words)} registers came where {self._count} were asked"
+        bits = words[0] if self._plain else pattern(words, self._order)
+        if bits in self._missing:
+            return None, f"the device says 'not available' (0x{bits:0{4 * self._count}X})"
+        if self._bit is not None:
+            return float(bits >> self._bit & 1), ""
+        return self._scale(bits if self._signless else self._unpack(bits.to_bytes(2 * self._count, "big"))[0])
 
 
 def encode(register: Register, value: Decimal) -> tuple[int, ...]:

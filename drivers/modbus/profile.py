@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
+from itertools import islice
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -88,8 +89,10 @@ def _clashes(measures: tuple[ModbusMeasure, ...], holes: tuple[tuple[int, int], 
                 yield f"measure '{measure.name}' stands in the hole {first}..{last}"
     ordered = sorted(measures, key=lambda m: m.address)
     for i, one in enumerate(ordered):
-        for other in ordered[i + 1 :]:
-            if other.address < one.end and not _flags_of_one_word(one, other):
+        for other in islice(ordered, i + 1, None):
+            if other.address >= one.end:
+                break
+            if not _flags_of_one_word(one, other):
                 yield f"measures '{one.name}' and '{other.name}' overlap at register {other.address}"
 
 

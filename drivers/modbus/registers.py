@@ -81,8 +81,3 @@ class Register:
     def end(self) -> int:
         """First address after the value."""
         return self.address + self.encoding.words
-
-    @property
-    def plain(self) -> bool:
-        """Whether the value is one word as it came."""
-        return self.encoding.words == 1 and not self.order.low_byte_first
