@@ -5,8 +5,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any, cast
 
+from bacpypes3.apdu import AbortPDU
 from bacpypes3.app import Application
 from bacpypes3.argparse import SimpleArgumentParser
+from bacpypes3.errors import UnrecognizedService
 from bacpypes3.local.analog import AnalogInputObject, AnalogValueObjectCmd
 from bacpypes3.local.object import Object as LocalObject
 from bacpypes3.object import AccumulatorObject as PlainAccumulator
@@ -51,6 +53,24 @@ HUGE_COPIES = 200
 
 class Accumulator(LocalObject, PlainAccumulator):  # type: ignore[misc]  # the library has no types
     """The library ships no local accumulator."""
+
+
+class Controller(Application):  # type: ignore[misc]  # the library has no types
+    """Takes lists of at most ``rpm_max`` objects; 0: knows no lists."""
+
+    rpm_max = 100
+    lists: list[int]
+
+    async def do_ReadPropertyMultipleRequest(self, apdu: Any) -> None:  # noqa: N802  # the library's name
+        size = len(apdu.listOfReadAccessSpecs)
+        self.lists.append(size)
+        if self.rpm_max == 0:
+            raise UnrecognizedService
+        if size > self.rpm_max:
+            no = AbortPDU(srv=True, reason="segmentationNotSupported", context=apdu)
+            await self.response(no)
+            return
+        await super().do_ReadPropertyMultipleRequest(apdu)
 
 
 class Proxy(asyncio.DatagramProtocol):
@@ -137,6 +157,7 @@ class BacnetGround:
         self.outer, self.inner, own = free_port(), free_port(), free_port()
         self.asked: list[bytes] = []
         self.app: Any = None
+        self.more: tuple[str, ...] = ()  # further words of the command line
         self.proxy: Proxy | None = None
         profile = parse(PROFILE, "ground-bacnet")
         points = tuple(
@@ -151,7 +172,8 @@ class BacnetGround:
     async def start(self) -> None:
         logging.getLogger("bacpypes3").setLevel(logging.CRITICAL)
         words = ["--address", f"{HOST}:{self.inner}", "--instance", str(INSTANCE), "--name", "controller"]
-        app = Application.from_args(SimpleArgumentParser().parse_args(words))
+        app = Controller.from_args(SimpleArgumentParser().parse_args([*words, *self.more]))
+        app.lists = []
         common = {"statusFlags": [0, 0, 0, 0], "eventState": "normal", "outOfService": False}
         self.energy = Accumulator(
             objectIdentifier="accumulator,1", objectName="energy", presentValue=0, units="kilowatt-hours",
