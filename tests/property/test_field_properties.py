@@ -209,13 +209,16 @@ def test_spool_numbers_are_contiguous_whatever_happens(steps: list[tuple[str, in
             spool.close()
 
 
+TURNS_A_LOSS = 31  # of 0.1 s each: what the sender waits before it sends again
+
+
 @given(st.lists(st.sampled_from(["lost", "ok", "ok", "late", "deaf"]), max_size=300), st.integers(1, 200))
 def test_go_back_n_delivers_everything_in_order_over_any_bad_link(fates: list[str], total: int) -> None:
     """A hub that takes only the next number, a link that loses frames and acknowledgements."""
     window, now_s, hub = Window(0, 0.0), 0.0, 0
     coming = deque(fates)
     acknowledgements: deque[int] = deque()
-    for _ in range(total * 4 + 10 * len(fates) + 100):
+    for _ in range(total * 4 + TURNS_A_LOSS * len(fates) + 100):
         now_s += 0.1
         assert window.committed <= hub <= total
         assert window.sent - window.committed <= WINDOW_FRAMES
