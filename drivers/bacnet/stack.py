@@ -94,15 +94,14 @@ class Stack:
         Raises UnreachableError, MisconfiguredError.
         """
         if at:
-            return Address(at if ":" in at else f"{at}:{PORT}")
+            return _address(Address, at if ":" in at else f"{at}:{PORT}")
         app = await self._opened()
         if self._line.bbmd is None and _layer(app).server.broadcast_address is None:
             raise MisconfiguredError(
                 f"Who-Is needs a broadcast: write {self._line.interface} with its prefix (…/24), name a bbmd, "
                 f"or write the address of device {instance} after an @"
             )
-        async with asyncio.timeout(self._wait_s):
-            heard = await app.who_is(instance, instance, timeout=self._line.timeout_s)
+        heard = await app.who_is(instance, instance, timeout=self._line.timeout_s)  # ends by itself
         if not heard:
             raise UnreachableError(f"no device {instance} answers Who-Is on {self._line.place}")
         return heard[0].pduSource
@@ -168,7 +167,7 @@ class Stack:
     async def _open(self) -> Application:
         line = self._line
         logging.getLogger("bacpypes3").setLevel(logging.CRITICAL)  # its failures come back as our errors
-        own = IPv4Address(line.interface)
+        own = _address(IPv4Address, line.interface)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:  # the library shares ports and would steal another program's answers
                 probe.bind(own.addrTuple)
@@ -185,8 +184,25 @@ class Stack:
         app.device_object.apduSegmentTimeout = round(line.timeout_s * 1000)
         app.device_object.numberOfApduRetries = RETRIES
         _harden(app)
-        await asyncio.gather(*_layer(app).server._transport_tasks)  # noqa: SLF001  # there is no public "ready"
+        ready = False
+        tasks = _layer(app).server._transport_tasks  # noqa: SLF001  # there is no public "ready"
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await asyncio.gather(*tasks)
+            ready = True
+        except TimeoutError:
+            raise UnreachableError(f"{line.interface} cannot be listened on", link=True) from None
+        finally:
+            if not ready:
+                app.close()
         return app
+
+
+def _address(shape: Any, text: str) -> Any:
+    try:
+        return shape(text)
+    except ValueError:
+        raise MisconfiguredError(f"'{text}' is no address; write it as 10.0.0.7:47808") from None
 
 
 def _layer(app: Application) -> Any:  # the library has no types here

@@ -7,11 +7,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import edge, guard, sign_in, start, walk
+from tests.bench import edge, edge_bacnet, guard, sign_in, start, walk
 from tests.bench.row import Row
 
 BENCHES = {
     "edge": edge.measure,
+    "edge_bacnet": edge_bacnet.measure,
     "guard": guard.measure,
     "start": start.measure,
     "walk": walk.measure,

@@ -168,6 +168,11 @@ async def test_a_number_alone_needs_a_broadcast_and_says_so(driver: BacnetDriver
     assert all("Who-Is needs a broadcast" in reading.error for reading in readings)
 
 
+async def test_an_address_that_is_none_says_so(driver: BacnetDriver, ground: BacnetGround) -> None:
+    readings = await driver.station(replace(ground.device, address=f"{INSTANCE}@10.0.0.999")).read()
+    assert all("is no address" in reading.error for reading in readings)
+
+
 async def test_a_port_that_is_taken_is_not_shared_with_its_owner(ground: BacnetGround) -> None:
     line = BacnetLine(
         driver="bacnet", code="L", gateway="G", interface=f"{HOST}:{ground.inner}", poll_s=1, timeout_s=0.3
