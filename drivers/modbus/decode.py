@@ -16,6 +16,8 @@ _FORMAT = {
     Encoding.INT64: ">q",
     Encoding.FLOAT32: ">f",
     Encoding.FLOAT64: ">d",
+    Encoding.BCD16: ">H",
+    Encoding.BCD32: ">I",
     Encoding.BITS: ">H",
 }
 
@@ -38,6 +40,7 @@ class Decoder:
         self._plain = self._count == 1 and not register.order.low_byte_first
         self._missing = frozenset(register.missing)
         self._bit = register.bit
+        self._decimal = register.encoding.decimal
         self._unpack = struct.Struct(_FORMAT[register.encoding]).unpack
         self._signless = register.encoding in (Encoding.UINT16, Encoding.UINT32, Encoding.UINT64)
         self._scale = Scale(register.scale, factor).value
@@ -54,6 +57,9 @@ class Decoder:
             return None, f"the device says 'not available' (0x{bits:0{4 * self._count}X})"
         if self._bit is not None:
             return float(bits >> self._bit & 1), ""
+        if self._decimal:
+            digits = f"{bits:x}"
+            return self._scale(int(digits)) if digits.isdecimal() else (None, f"0x{bits:X} is no decimal number")
         return self._scale(bits if self._signless else self._unpack(bits.to_bytes(2 * self._count, "big"))[0])
 
 
@@ -62,9 +68,10 @@ def encode(register: Register, value: Decimal) -> tuple[int, ...]:
     size = 2 * register.encoding.words
     number = unscaled(float(value), register.scale)
     try:
-        data = struct.pack(
-            _FORMAT[register.encoding], float(number) if register.encoding.floating else int(number.to_integral_value())
-        )
+        whole = float(number) if register.encoding.floating else int(number.to_integral_value())
+        if register.encoding.decimal:
+            whole = int(str(whole), 16)  # the digits as they stand; the format refuses a sign
+        data = struct.pack(_FORMAT[register.encoding], whole)
     except (struct.error, OverflowError):
         raise RefusedError(f"{value:f} does not fit into {register.encoding}") from None
     words = [

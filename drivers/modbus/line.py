@@ -136,7 +136,7 @@ class ModbusDriver:
         except _ReplyError as reply:
             if reply.code in _NO_SUCH_REGISTER:
                 return await self._split(request)
-            raise self._explained(request.unit, f"{request.table} registers", reply.code) from None
+            raise self._explained(request.unit, f"{request.table} {request.table.each}s", reply.code) from None
         self._holes.pop(hole, None)
         return [Raw(s, words[s.start - request.start : s.start - request.start + s.count]) for s in request.spans]
 
@@ -181,7 +181,12 @@ class ModbusDriver:
 
     async def _ask(self, request: Request) -> tuple[int, ...]:
         client = await self._connect()
-        read = client.read_holding_registers if request.table is Table.HOLDING else client.read_input_registers
+        read = {
+            Table.HOLDING: client.read_holding_registers,
+            Table.INPUT: client.read_input_registers,
+            Table.COIL: client.read_coils,
+            Table.DISCRETE: client.read_discrete_inputs,
+        }[request.table]
         reply = await self._exchange(
             request.unit, lambda: read(request.start, count=request.count, device_id=request.unit)
         )
@@ -201,8 +206,8 @@ class ModbusDriver:
             self._disconnect()
             raise
 
-    async def write(self, unit: int, address: int, words: tuple[int, ...]) -> None:
-        """Write holding registers: one by function 6, more by function 16.
+    async def write(self, unit: int, table: Table, address: int, words: tuple[int, ...]) -> None:
+        """Write a coil by function 5, holding registers by function 6 (one) or 16 (more).
 
         It is not repeated when no answer comes: it may have been done.
         """
@@ -211,7 +216,9 @@ class ModbusDriver:
             reply = await self._exchange(
                 unit,
                 lambda: (
-                    client.write_register(address, words[0], device_id=unit)
+                    client.write_coil(address, words[0] != 0, device_id=unit)
+                    if table is Table.COIL
+                    else client.write_register(address, words[0], device_id=unit)
                     if len(words) == 1
                     else client.write_registers(address, list(words), device_id=unit)
                 ),
@@ -222,13 +229,15 @@ class ModbusDriver:
     def _words(self, request: Request, reply: ModbusPDU) -> tuple[int, ...]:
         if reply.isError():
             raise _ReplyError(reply.exception_code)
-        if len(reply.registers) != request.count:
+        single = request.table.single
+        came = len(reply.bits) if single else len(reply.registers)
+        if came != (-(-request.count // 8) * 8 if single else request.count):  # bits travel in whole octets
             self._disconnect()
             raise MalformedError(
-                f"address {request.unit} on {self._place} sent {len(reply.registers)} registers "
+                f"address {request.unit} on {self._place} sent {came} {request.table.each}s "
                 f"where {request.count} were asked"
             )
-        return tuple(reply.registers)
+        return tuple(int(bit) for bit in reply.bits[: request.count]) if single else tuple(reply.registers)
 
     def _failure(self, unit: int, error: ModbusException) -> UnreachableError | MalformedError:
         silent = isinstance(error, ConnectionException) or "No response" in str(error)
@@ -250,7 +259,7 @@ class ModbusDriver:
 
 def _hole(request: Request) -> Raw:
     span = request.spans[0]
-    return Raw(span, None, f"the device has no {request.table} register {span.start}; check its profile")
+    return Raw(span, None, f"the device has no {request.table} {request.table.each} {span.start}; check its profile")
 
 
 def _cut(spans: tuple[Span, ...]) -> int:
@@ -300,10 +309,17 @@ class ModbusStation:
         wanted = unscaled(value, factor)  # in the profile's unit
         if not limits[0] <= wanted <= limits[1]:
             raise RefusedError(f"'{code}' can be set from {limits[0]} to {limits[1]}, not to {wanted:f}")
-        await self._line.write(self._unit, register.address, encode(register, wanted))
+        words = encode(register, wanted)
+        if register.table is Table.COIL and wanted not in (0, 1):
+            raise RefusedError(f"'{code}' is a coil: 0 or 1, not {wanted:f}")
+        await self._line.write(self._unit, register.table, register.address, words)
         span = Span(register.address, register.encoding.words)
         (raw,) = await self._asked(Request(self._unit, register.table, (span,)))
-        return self._reading(number, raw, self._line.now())
+        held = self._reading(number, raw, self._line.now())
+        step = float(self._device.points[number].point.resolution)
+        if held.value is not None and abs(held.value - value) > step:
+            raise RefusedError(f"'{code}' was set to {value:g}, but the device holds {held.value:g}")
+        return held
 
     async def _asked(self, request: Request) -> list[Raw]:
         try:

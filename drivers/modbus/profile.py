@@ -18,6 +18,8 @@ class ModbusMeasure(Measure):
 
     address: Address
     encoding: Encoding
+    table: Table | None = None  # None: the profile's
+    order: Order | None = None  # None: the profile's
     missing: tuple[Annotated[int, Field(ge=0)], ...] = ()
     bit: Annotated[int, Field(ge=0, le=15)] | None = None
     writable: tuple[Decimal, Decimal] | None = None  # from, to, in ``unit``; None: read only
@@ -63,23 +65,34 @@ class ModbusProfile(Profile):
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        if self.table is not Table.HOLDING and any(measure.writable for measure in self.measure):
-            raise ValueError("only holding registers can be writable")
-        for problem in (*twice(self.measure), *_clashes(self.measure, self.holes)):
+        for problem in twice(self.measure):
             raise ValueError(problem)
+        for table in Table:
+            here = tuple(measure for measure in self.measure if (measure.table or self.table) is table)
+            for problem in (*_impossible(table, here), *_clashes(here, self.holes)):
+                raise ValueError(problem)
         return self
 
     def register(self, measure: ModbusMeasure) -> Register:
         """Where and how ``measure`` is read."""
+        table = measure.table or self.table
         return Register(
-            table=self.table,
+            table=table,
             address=measure.address,
             encoding=measure.encoding,
-            order=self.order,
+            order=Order.ABCD if table.single else measure.order or self.order,
             scale=measure.scale,
             missing=measure.missing,
             bit=measure.bit,
         )
+
+
+def _impossible(table: Table, measures: tuple[ModbusMeasure, ...]) -> Iterable[str]:
+    for measure in measures:
+        if measure.writable is not None and not table.settable:
+            yield f"measure '{measure.name}': only holding registers and coils can be writable"
+        if table.single and (measure.encoding is not Encoding.BITS or measure.bit is not None or measure.missing):
+            yield f"measure '{measure.name}' is one bit and has encoding 'bits' without bit and missing"
 
 
 def _clashes(measures: tuple[ModbusMeasure, ...], holes: tuple[tuple[int, int], ...]) -> Iterable[str]:

@@ -9,10 +9,27 @@ BLOCK_REGISTERS_MAX = 100  # below the protocol's 125: some gateways stop earlie
 
 
 class Table(StrEnum):
-    """The two register tables of Modbus."""
+    """The four tables of Modbus: two of registers, two of single bits."""
 
     HOLDING = "holding"
     INPUT = "input"
+    COIL = "coil"
+    DISCRETE = "discrete"
+
+    @property
+    def single(self) -> bool:
+        """Whether an address is one bit."""
+        return self in (Table.COIL, Table.DISCRETE)
+
+    @property
+    def each(self) -> str:
+        """What stands at one address, in words."""
+        return "bit" if self.single else "register"
+
+    @property
+    def settable(self) -> bool:
+        """Whether the protocol can write to it."""
+        return self in (Table.HOLDING, Table.COIL)
 
 
 _WORDS = {"16": 1, "32": 2, "64": 4, "ts": 1}  # by the end of the encoding's name
@@ -29,7 +46,9 @@ class Encoding(StrEnum):
     INT64 = "int64"
     FLOAT32 = "float32"
     FLOAT64 = "float64"
-    BITS = "bits"  # 16 flags: the whole word, or one of them
+    BCD16 = "bcd16"  # four decimal digits
+    BCD32 = "bcd32"
+    BITS = "bits"  # 16 flags: the whole word, or one of them; of a table of bits: the bit
 
     @property
     def words(self) -> int:
@@ -40,6 +59,11 @@ class Encoding(StrEnum):
     def floating(self) -> bool:
         """Whether the number is IEEE 754."""
         return self in (Encoding.FLOAT32, Encoding.FLOAT64)
+
+    @property
+    def decimal(self) -> bool:
+        """Whether every four bits are a decimal digit."""
+        return self in (Encoding.BCD16, Encoding.BCD32)
 
 
 class Order(StrEnum):
