@@ -205,6 +205,8 @@ def _where(path: tuple[int | str, ...], data: Any) -> str:
 _SAYINGS: dict[str, str] = {
     "extra_forbidden": "is not a known key; remove it or correct its spelling",
     "missing": "is missing; add it",
+    "union_tag_not_found": "names no driver; add one",
+    "union_tag_invalid": "has a driver '{tag}' that there is not; there are {expected_tags}",
 }
 
 
@@ -212,9 +214,10 @@ def _sentence(error: Mapping[str, Any], data: Any) -> str:
     where = _where(tuple(error["loc"]), data)
     said = _SAYINGS.get(error["type"])
     if said:
-        return f"{where} {said}."
+        return f"{where} {said.format(**error.get('ctx', {}))}."
     message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{where}: {message[0].lower()}{message[1:]}, but the file has {_short(repr(error['input']))}."
+    found = "" if isinstance(error["input"], Mapping) else f", but the file has {_short(repr(error['input']))}"
+    return f"{where}: {message[0].lower()}{message[1:]}{found}."
 
 
 def _short(text: str) -> str:

@@ -34,6 +34,10 @@ def test_a_site_file_becomes_points_with_registers(tmp_path: Path) -> None:
     [
         (site_text(1502).replace("poll_s", "pol_s"), "pol_s is not a known key"),
         (site_text(1502) + "x = [", "is not valid TOML"),
+        (site_text(1502).replace('driver = "modbus"', 'driver = "knx"'), "'L1' has a driver 'knx' that there is not"),
+        (site_text(1502).replace('driver = "modbus"\n', ""), "'L1' names no driver"),
+        (site_text(1502).replace('host = "127.0.0.1"\n', ""), "either a host or a serial port"),
+        (site_text(1502).replace("port = 1502\n", ""), "needs a port"),
         (site_text(1502, device_text("A", 1) + device_text("B", 1)), "already has"),
         (site_text(1502, device_text("A", 1, "rs-em9")), "there is no profile 'rs-em9'"),
         (site_text(1502, device_text("A", 900)), "is a number from 1 to 247"),
