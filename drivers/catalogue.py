@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 
@@ -19,6 +20,7 @@ from drivers.modbus.profile import ModbusProfile
 from drivers.profile import InvalidProfileError, Profile, check, toml
 from rules.model.line import AnyLine, BacnetLine, Cjt188Line, Dlt645Line, MbusLine, ModbusLine
 
+NEAR_MOST = 4
 MODBUS = "modbus"  # what a profile speaks that does not say it
 PROFILES: Mapping[str, type[Profile]] = {
     MODBUS: ModbusProfile,
@@ -73,6 +75,7 @@ def load(name: str) -> Profile:
     """Give a shipped profile by its code; raises InvalidProfileError."""
     known = names()
     if name not in known:
-        raise InvalidProfileError(f"there is no profile '{name}'; there are {', '.join(known)}")
+        near = get_close_matches(name, known, NEAR_MOST) or known[:NEAR_MOST]
+        raise InvalidProfileError(f"there is no profile '{name}'; of the {len(known)} near it are {', '.join(near)}")
     file = resources.files("drivers") / "profiles" / f"{name}.toml"
     return parse(file.read_text(encoding="utf-8"), name)
