@@ -3,6 +3,7 @@
 Names are typed into forms that are sent, never into addresses, which browsers and proxies keep.
 """
 
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Response
@@ -22,6 +23,7 @@ router = APIRouter()
 
 BadgesVisit = Annotated[Visit, Depends(Needs(Right.SEE_BADGES))]
 Field = Annotated[str, Form(max_length=120)]
+SHIFT = timedelta(hours=12)
 NO_DAYS = "Say from which day to which day you search."
 
 
@@ -29,9 +31,14 @@ NO_DAYS = "Say from which day to which day you search."
 async def show(visit: BadgesVisit) -> HTMLResponse:
     """Show the form; nothing is searched before it is filled in."""
     async with visit.transaction() as tx:
-        today = f"{visit.now.astimezone(await zone_of(tx)):%Y-%m-%d}"
-        filled = {"person": "", "door": "", "place": "", "result": "", "first": today, "last": today, "reason": ""}
+        first, last = shift(visit.now.astimezone(await zone_of(tx)))
+        filled = {"person": "", "door": "", "place": "", "result": "", "first": first, "last": last, "reason": ""}
         return await _page(visit, tx, filled, None)
+
+
+def shift(now: datetime) -> tuple[str, str]:
+    """Give the days that a guard asks about first: those of the last SHIFT, which at night are two."""
+    return f"{now - SHIFT:%Y-%m-%d}", f"{now:%Y-%m-%d}"
 
 
 @router.post("/badges")
