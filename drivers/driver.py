@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from drivers.profile import Profile
+from rules.model.event import Event
 from rules.model.point import Point
 from rules.model.reading import Reading
 
@@ -49,6 +50,22 @@ class Station(Protocol):
         Raises UnreachableError, RefusedError, MalformedError (the answer cannot be used: it may have been done) or
         MisconfiguredError (there is no such measure or it cannot be written).
         """
+
+
+@runtime_checkable
+class Releasing(Protocol):
+    """A station whose devices hold what they are told at a priority, and can be let go of it (BACnet)."""
+
+    async def release(self, measure: str) -> Reading:
+        """Let go of what ``write`` has set, so that the device's own control holds again; raises as ``write`` does."""
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A station whose device tells more than readings: badges at a door, stills of a camera."""
+
+    def take_events(self) -> list[Event]:
+        """Give what has happened since this was last asked, oldest first; the oldest go when they are too many."""
 
 
 class Driver(Protocol):

@@ -126,15 +126,50 @@ class MbusLine(_Wire):
     driver: Literal["mbus"]
 
 
-Line = Annotated[
-    ModbusLine | BacnetLine | OpcuaLine | Dlt645Line | Cjt188Line | MbusLine, Field(discriminator="driver")
-]
-AnyLine = ModbusLine | BacnetLine | OpcuaLine | Dlt645Line | Cjt188Line | MbusLine
+class OnvifLine(_Line):
+    """One ONVIF device: a camera, or a controller of doors (Profile C).
+
+    The password of ``user`` is the credential ``onvif-<code>-password``.
+    """
+
+    driver: Literal["onvif"]
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+(/\S*)?$", max_length=500)]  # its device service
+    user: str | None = None
+
+    @property
+    def place(self) -> str:
+        """Where the line leads, in words."""
+        return self.url
+
+
+class OsdpLine(_Wire):
+    """OSDP (IEC 60839-11-5) readers and doors; the key of a secure channel is the credential ``osdp-<device>-key``."""
+
+    driver: Literal["osdp"]
+
+
+class CameraLine(_Line):
+    """One video stream; the password of ``user`` is the credential ``camera-<code>-password``."""
+
+    driver: Literal["camera"]
+    url: Annotated[str, StringConstraints(pattern=r"^rtsps?://[^\s@]+$", max_length=500)]
+    user: str | None = None
+
+    @property
+    def place(self) -> str:
+        """Where the line leads, in words."""
+        return self.url
+
+
+AnyLine = ModbusLine | BacnetLine | OpcuaLine | Dlt645Line | Cjt188Line | MbusLine | OnvifLine | OsdpLine | CameraLine
+Line = Annotated[AnyLine, Field(discriminator="driver")]
 Wire = ModbusLine | Dlt645Line | Cjt188Line | MbusLine
 
 MODBUS_ADDRESS_MAX = 247
 BACNET_INSTANCE_MAX = 4194302
 MBUS_PRIMARY_MAX = 250
+OSDP_MAX = 126
+TOKEN_CHARACTERS_MAX = 64
 
 
 def _modbus(text: str) -> bool:
@@ -158,6 +193,9 @@ _FORMS: dict[str, tuple[Callable[[str], bool], str]] = {
     "opcua": (lambda text: not text, "left out: the server is the device"),
     "dlt645": (lambda text: bool(re.fullmatch(r"\d{1,12}", text)), "the meter's number, up to 12 digits"),
     "cjt188": (lambda text: bool(re.fullmatch(r"[0-9A-Fa-f]{1,14}", text)), "the meter's number, up to 14 digits"),
+    "onvif": (lambda text: len(text) <= TOKEN_CHARACTERS_MAX, "left out for a camera, or the token of a door"),
+    "osdp": (lambda text: text.isdecimal() and int(text) <= OSDP_MAX, f"a number from 0 to {OSDP_MAX}"),
+    "camera": (lambda text: not text, "left out: the stream is the device"),
     "mbus": (_mbus, f"a primary address up to {MBUS_PRIMARY_MAX} or a secondary one of 16 digits"),
 }
 

@@ -96,7 +96,8 @@ class Device(Named):
 
     ``space`` is where it hangs (building, floor or unit), ``serves`` the units that a tenant meter measures,
     ``parent`` the meter upstream, ``multiplier`` the CT/PT ratio between meter face and consumption,
-    ``units`` the unit per measure where the site expects another spelling than the profile.
+    ``units`` the unit per measure where the site expects another spelling than the profile, ``zone`` what a camera or
+    a door watches.
     """
 
     line: Code
@@ -109,6 +110,7 @@ class Device(Named):
     serves: tuple[Code, ...] = ()
     multiplier: Annotated[Decimal, Field(gt=0, decimal_places=4)] = Decimal(1)
     units: Mapping[str, str] = Field(default_factory=dict)
+    zone: Code | None = None
 
     @field_validator("address", mode="before")
     @classmethod
@@ -260,6 +262,7 @@ def _dangling(site: SiteFile) -> Iterable[str]:
     gateways = {g.code for g in site.gateway}
     tenants = {t.code for t in site.tenant}
     buildings = {b.code for b in site.building}
+    zones = {z.code for z in site.zone}
     missing: list[tuple[str, str, Iterable[str], set[str], str]] = [
         *(("unit", u.code, (u.floor,), floors, "floor") for u in site.unit),
         *(("zone", z.code, (z.building,) if z.building else (), buildings, "building") for z in site.zone),
@@ -268,6 +271,7 @@ def _dangling(site: SiteFile) -> Iterable[str]:
         *(("device", d.code, (d.space,), spaces, "space") for d in site.device),
         *(("device", d.code, (d.parent,) if d.parent else (), devices, "device") for d in site.device),
         *(("device", d.code, d.serves, units, "unit") for d in site.device),
+        *(("device", d.code, (d.zone,) if d.zone else (), zones, "zone") for d in site.device),
         *(("technician", t.login, t.zones, buildings, "building") for t in site.technician),
         *(("lease", lease.code, lease.units, units, "unit") for lease in site.lease),
         *(("lease", lease.code, (lease.tenant,), tenants, "tenant") for lease in site.lease),
