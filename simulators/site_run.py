@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rules.model.line import ModbusLine
+from rules.model.line import AnyLine, ModbusLine
 from rules.model.site import SiteFile
-from simulators import control
+from simulators import control, modbus_meter
 from simulators.faults import FaultBoard, read_faults
-from simulators.modbus_meter import HOST, PortTakenError, ServedDevice, serve_line
+from simulators.served import HOST, PortTakenError, ServedDevice
 from simulators.truth import TruthLog
 from simulators.world import UnfitSiteError, World
 
@@ -47,15 +47,21 @@ async def run(
     async with AsyncExitStack() as stack:
         log = stack.enter_context(TruthLog(truth)) if truth else None
         for line in site.line:
-            if not isinstance(line, ModbusLine):
-                raise UnfitSiteError(f"line '{line.code}' is {line.driver}, which the simulator does not speak yet")
             devices = [ServedDevice(d, world, board, clock, log) for d in site.device if d.line == line.code]
-            server = await serve_line(line, devices)
-            stack.push_async_callback(server.shutdown)
+            stack.push_async_callback(await _serve(line, devices))
         stack.push_async_callback(_close, await _control(board, control_port, clock))
         if ready:
             ready()
         await asyncio.Event().wait()
+
+
+async def _serve(line: AnyLine, devices: Sequence[ServedDevice]) -> Callable[[], Awaitable[object]]:
+    """Serve a line; gives what ends it.  Raises UnfitSiteError or PortTakenError."""
+    match line:
+        case ModbusLine():
+            return (await modbus_meter.serve_line(line, devices)).shutdown
+        case _:
+            raise UnfitSiteError(f"line '{line.code}' is {line.driver}, which the simulator does not speak yet")
 
 
 async def _control(board: FaultBoard, port: int, clock: Callable[[], datetime]) -> asyncio.Server:

@@ -20,7 +20,7 @@ from rules.model.site import SiteFile, parse
 from simulators import site_run
 from simulators.control import NoAnswerError, ask, ask_async
 from simulators.faults import InvalidFaultError
-from simulators.modbus_meter import PortTakenError
+from simulators.served import PortTakenError
 from simulators.truth import UnwritableTruthError
 from simulators.world import World
 
