@@ -1,33 +1,27 @@
 """Commissioning: the engineer's look at a meter's face beside the platform's, kept as a signed record.
 
-A counter is trusted for billing after two looks that agree, at least SECOND_LOOK_AFTER apart, by somebody who says who
-he is, when it has moved as its power says (or too little to tell).  A later look that does not agree takes it away.
+The record (``rules.meter.look``) goes to the hub, which then knows which counters bills may stand on.
 """
 
-import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
 
 from drivers.catalogue import driver_of
 from drivers.driver import Asked, Device
 from edge_agent.clock import Clock
 from edge_agent.config import PolledLine, load_all, read
+from rules.meter import look
 from rules.meter.commission import Pace, Suspect, compare, movement
+from rules.meter.look import TRUSTED_PACES, Look, trusted
 from rules.model.point import Kind
 from rules.model.quality import Quality
 from rules.model.reading import Reading, exact
 
-SECOND_LOOK_AFTER = timedelta(minutes=5)
-LOOKS_MAX = 10_000
-RECORD_BYTES_MAX = 8 * 1024 * 1024
 POWER = "power"  # the measure that says how fast ``energy`` counts
 ENERGY_UNIT, POWER_UNIT = "kWh", "kW"
-TRUSTED_PACES = frozenset({Pace.RIGHT.value, Pace.UNKNOWN.value, ""})
 
 SAYINGS = {
     Suspect.DECIMALS: "a power of ten apart: the decimal point or the unit of the profile is wrong",
@@ -38,22 +32,6 @@ SAYINGS = {
 
 class CommissionError(ValueError):
     """The record cannot be used, or a figure is none; one sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """One look at one counter; figures in the point's unit as decimal text, ``said`` is '' where all is well."""
-
-    point: str
-    unit: str
-    by: str
-    at: datetime
-    face: str
-    shown: str
-    agrees: bool
-    power: str = ""
-    pace: str = ""
-    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,25 +98,25 @@ def judge(
     """Judge one look: the face was read between two readings of the device; ``earlier`` is the look before."""
     point, measure = counter.asked.point, counter.asked.measure
     first, last = (taken[measure] for taken in readings)
-    look = Look(point.code, point.unit, by, last.at, f"{face:f}", "", agrees=False)
+    seen = Look(point.code, point.unit, by, last.at, f"{face:f}", "", agrees=False)
     if first.value is None or last.value is None or not (first.quality is last.quality is Quality.GOOD):
-        return replace(look, said=first.error or last.error or "no good value")
+        return replace(seen, said=first.error or last.error or "no good value")
     shown, counted = exact(first.value, point.resolution), exact(last.value - first.value, point.resolution)
     step = max(point.resolution, Decimal(1).scaleb(int(face.as_tuple().exponent)))
     found = compare(face, shown, step, counter.multiplier, later=max(Decimal(0), counted))
-    look = replace(look, shown=f"{shown:f}", agrees=found.agrees, said=SAYINGS.get(found.suspect, ""))
-    return _moved(counter.asked, look, readings[1].get(POWER), earlier) if found.agrees else look
+    seen = replace(seen, shown=f"{shown:f}", agrees=found.agrees, said=SAYINGS.get(found.suspect, ""))
+    return _moved(counter.asked, seen, readings[1].get(POWER), earlier) if found.agrees else seen
 
 
-def _moved(asked: Asked, look: Look, power: Reading | None, earlier: Look | None) -> Look:
+def _moved(asked: Asked, seen: Look, power: Reading | None, earlier: Look | None) -> Look:
     if power is not None and power.value is not None and asked.point.unit == ENERGY_UNIT:
-        look = replace(look, power=repr(power.value))
+        seen = replace(seen, power=repr(power.value))
     if earlier is None or not earlier.agrees:
-        return look
-    mean = (Decimal(earlier.power) + Decimal(look.power)) / 2 if earlier.power and look.power else None
-    moved = movement(Decimal(earlier.shown), Decimal(look.shown), asked.point.resolution, mean, look.at - earlier.at)
+        return seen
+    mean = (Decimal(earlier.power) + Decimal(seen.power)) / 2 if earlier.power and seen.power else None
+    moved = movement(Decimal(earlier.shown), Decimal(seen.shown), asked.point.resolution, mean, seen.at - earlier.at)
     said = "" if moved.pace.value in TRUSTED_PACES else _pace_words(moved.pace, moved.counted, moved.expected)
-    return replace(look, pace=moved.pace.value, said=said)
+    return replace(seen, pace=moved.pace.value, said=said)
 
 
 def _pace_words(pace: Pace, counted: Decimal, expected: Decimal | None) -> str:
@@ -150,41 +128,25 @@ def _pace_words(pace: Pace, counted: Decimal, expected: Decimal | None) -> str:
     }.get(pace, f"it counted {counted}{meant}")
 
 
-def trusted(looks: Sequence[Look], point: str) -> bool:
-    """Whether a point may be billed by: see the top of this file."""
-    good = _since_last_failure([look for look in looks if look.point == point])
-    return bool(good) and good[-1].at - good[0].at >= SECOND_LOOK_AFTER
-
-
-def _good(look: Look) -> bool:
-    return look.agrees and look.pace in TRUSTED_PACES
-
-
-def _since_last_failure(looks: Sequence[Look]) -> Sequence[Look]:
-    failed = [number for number, look in enumerate(looks) if not _good(look)]
-    return looks[failed[-1] + 1 :] if failed else looks
-
-
 def load(path: Path) -> list[Look]:
     """Give the looks of a record, oldest first; none where there is no file.  Raises CommissionError."""
     if not path.exists():
         return []
     try:
-        if path.stat().st_size <= RECORD_BYTES_MAX:
-            rows: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))["looks"]
-            return [Look(**{**row, "at": datetime.fromisoformat(row["at"])}) for row in rows]
-        why = f"it is larger than {RECORD_BYTES_MAX} bytes"
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        why = type(error).__name__
-    raise CommissionError(f"{path} is no record of commissioning ({why}); move it aside and look again")
+        with path.open("rb") as file:
+            return look.read(file.read(look.RECORD_BYTES_MAX + 1).decode())
+    except (OSError, UnicodeDecodeError) as error:
+        why = f"it cannot be read ({type(error).__name__})"
+    except look.InvalidRecordError as error:
+        why = str(error)
+    raise CommissionError(f"{path} is no record of commissioning: {why}; move it aside and look again")
 
 
 def save(path: Path, looks: Sequence[Look]) -> None:
     """Write a record, whole or not at all."""
-    rows = [{**asdict(look), "at": look.at.isoformat(timespec="milliseconds")} for look in looks[-LOOKS_MAX:]]
     new = path.with_name(f"{path.name}.new")
     with new.open("w", encoding="utf-8") as file:
-        json.dump({"looks": rows}, file, ensure_ascii=False, indent=1)
+        file.write(look.write(looks))
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)
@@ -192,17 +154,17 @@ def save(path: Path, looks: Sequence[Look]) -> None:
 
 def report(wanted: Round, looks: Sequence[Look]) -> list[str]:
     """Give the record as lines for paper: every counter with its last look, and whether bills may stand on it."""
-    last = {look.point: look for look in looks}
+    last = {seen.point: seen for seen in looks}
     rows = [_row(counter.asked.point.code, last.get(counter.asked.point.code), looks) for counter in wanted.counters]
     return [f"Commissioning of site {wanted.site}", "", *rows, "", "Signed: ____________________  Date: ____________"]
 
 
-def _row(point: str, look: Look | None, looks: Sequence[Look]) -> str:
-    if look is None:
+def _row(point: str, seen: Look | None, looks: Sequence[Look]) -> str:
+    if seen is None:
         return f"{point:<32} not looked at yet"
-    verdict = "agrees; a second look is needed" if _good(look) else "DIFFERS"
+    verdict = "agrees; a second look is needed" if seen.good else "DIFFERS"
     return (
-        f"{point:<32} face {look.face:>14}  shown {look.shown:>14} {look.unit:<5} {look.at:%Y-%m-%d %H:%M} UTC  "
-        f"{look.by:<16} {'TRUSTED FOR BILLING' if trusted(looks, point) else verdict}"
-        f"{f': {look.said}' if look.said else ''}"
+        f"{point:<32} face {seen.face:>14}  shown {seen.shown:>14} {seen.unit:<5} {seen.at:%Y-%m-%d %H:%M} UTC  "
+        f"{seen.by:<16} {'TRUSTED FOR BILLING' if trusted(looks, point) else verdict}"
+        f"{f': {seen.said}' if seen.said else ''}"
     )

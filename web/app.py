@@ -23,6 +23,7 @@ from web.console import (
     audit,
     badges,
     billing,
+    commissioning,
     deputies,
     flows,
     gateways,
@@ -50,7 +51,8 @@ NO_TELEMETRY: TelemetryConfig = {
 }  # fmt: skip
 PAGES = (
     sign_in, oidc, second_factor, welcome, account, tokens, users, roles, whereabouts, live, overview, alarms, orders,
-    points, gateways, billing, approvals, deputies, flows, tenants, stills, badges, privacy, audit, jobs, papers,
+    points, gateways, commissioning, billing, approvals, deputies, flows, tenants, stills, badges, privacy, audit,
+    jobs, papers,
 )  # fmt: skip
 LISTS: tuple[LiveList, ...] = (
     overview.TILES, alarms.LIST, alarms.CHIPS, orders.LIST, orders.SHEET, points.LIST, points.ONE, gateways.LIST,

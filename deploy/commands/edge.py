@@ -15,6 +15,7 @@ from drivers.errors import DriverError
 from edge_agent import agent, check, commission
 from edge_agent.config import load
 from edge_agent.publisher import Broker
+from rules.meter.look import Look
 
 app = typer.Typer(help="The edge agent: poll devices and publish what they say.", no_args_is_help=True)
 
@@ -81,7 +82,7 @@ def look_at_meters(
         typer.echo(said)
 
 
-def _look(one: commission.Counter, looks: list[commission.Look], by: str) -> commission.Look | None:
+def _look(one: commission.Counter, looks: list[Look], by: str) -> Look | None:
     """Ask for one face; None where it was skipped or could not be compared."""
     code, unit = one.asked.point.code, one.asked.point.unit
     try:

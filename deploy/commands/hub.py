@@ -1,19 +1,25 @@
 """``plantroom hub``: the program that remembers, judges and dispatches."""
 
 import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
 
 import typer
 
 from deploy import authority, foreground
 from deploy.anchors import anchor_file
-from deploy.commands.options import Data, Rules, SitePath, read_site
+from deploy.commands.options import Data, Organisation, Rules, SitePath, read_site
 from deploy.embedded import broker as opened_broker
 from deploy.embedded import database as opened_database
 from deploy.logins import prepare
 from deploy.mail import office
-from deploy.register import register
+from deploy.register import organisation_id, register, transaction
 from deploy.settings import read as read_settings
 from hub import main
+from hub.assets import commission
+from rules.meter.look import RECORD_BYTES_MAX
 
 app = typer.Typer(help="The hub: ingest, alarms, work orders, jobs.", no_args_is_help=True)
 
@@ -62,3 +68,25 @@ def register_site(site: SitePath, data: Data = None) -> None:
     with opened_database(settings) as dsn:
         asyncio.run(register(dsn, prepare(settings, dsn), file))
     typer.echo(f"{file.site.code} is registered: {len(file.device)} devices, {len(file.lease)} leases.")
+
+
+@app.command("commission")
+def take_record(
+    record: Annotated[Path, typer.Argument(help="The file that 'edge commission' wrote.", exists=True, dir_okay=False)],
+    organisation: Organisation = None,
+    data: Data = None,
+) -> None:
+    """Take in looks at meter faces from site.  Example: plantroom hub commission commission-RIVERSIDE.json."""
+    settings = read_settings(data=data)
+    with record.open("rb") as file:
+        text = file.read(RECORD_BYTES_MAX + 1).decode(errors="replace")
+    with opened_database(settings) as dsn:
+        taken = asyncio.run(_take(prepare(settings, dsn), organisation_id(dsn, organisation), text))
+    typer.echo(f"{taken.new} new looks, {taken.known} known before.")
+    if taken.strangers:
+        typer.echo(f"Not registered here: {', '.join(taken.strangers)}.", err=True)
+
+
+async def _take(hub: str, organisation: UUID, text: str) -> commission.Taken:
+    async with transaction(hub, organisation) as tx:
+        return await commission.take_record(tx, text, datetime.now(UTC))

@@ -9,6 +9,7 @@ class Right(StrEnum):
     SEE_CONSOLE = auto()  # overview, alarms, gateways
     SEE_POINTS = auto()  # readings: the latest, trends, what a bill stands on
     ACKNOWLEDGE_ALARMS = auto()
+    COMMISSION_POINTS = auto()  # bring records of looks at meter faces
     SEE_ORDERS = auto()  # all work orders
     DIRECT_ORDERS = auto()  # reassign, stop, close
     DO_ORDERS = auto()  # the technician's page
@@ -40,8 +41,16 @@ RIGHTS: dict[str, frozenset[Right]] = {
     "administrator": frozenset(Right)
     - CLEARANCES
     - {Right.SEE_OWN_PAPERS, Right.DO_ORDERS, Right.SEE_STILLS, Right.SEE_BADGES, Right.ADD_STILLS},
-    "manager": frozenset(_CONSOLE | _REQUESTS | {Right.ACKNOWLEDGE_ALARMS, Right.DIRECT_ORDERS, Right.SEE_LEASES}),
-    "engineer": frozenset(_CONSOLE | _REQUESTS | {Right.ACKNOWLEDGE_ALARMS, Right.DIRECT_ORDERS, Right.SEE_STILLS}),
+    "manager": frozenset(
+        _CONSOLE
+        | _REQUESTS
+        | {Right.ACKNOWLEDGE_ALARMS, Right.COMMISSION_POINTS, Right.DIRECT_ORDERS, Right.SEE_LEASES}
+    ),
+    "engineer": frozenset(
+        _CONSOLE
+        | _REQUESTS
+        | {Right.ACKNOWLEDGE_ALARMS, Right.COMMISSION_POINTS, Right.DIRECT_ORDERS, Right.SEE_STILLS}
+    ),
     "technician": frozenset({Right.DO_ORDERS, Right.REQUEST_APPROVAL}),
     "billing": frozenset(_REQUESTS | {Right.SEE_LEASES, Right.RUN_BILLS, Right.SEE_POINTS, Right.SEE_BANK_ACCOUNTS}),
     "security": frozenset(

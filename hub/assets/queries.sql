@@ -4,11 +4,11 @@ ON CONFLICT (code) DO UPDATE SET name_zh = excluded.name_zh, name_en = excluded.
 RETURNING id;
 
 -- name: put_site
-INSERT INTO sites (organisation_id, code, name_zh, name_en, timezone, currency, latitude, longitude)
+INSERT INTO sites (organisation_id, code, name_zh, name_en, timezone, currency, latitude, longitude, bill_trusted_only)
 VALUES (plantroom.organisation(), %(code)s, %(name_zh)s, %(name_en)s, %(timezone)s, %(currency)s, %(latitude)s,
-        %(longitude)s)
+        %(longitude)s, %(bill_trusted_only)s)
 ON CONFLICT (code) DO UPDATE SET name_zh = excluded.name_zh, name_en = excluded.name_en, timezone = excluded.timezone,
-    latitude = excluded.latitude, longitude = excluded.longitude
+    latitude = excluded.latitude, longitude = excluded.longitude, bill_trusted_only = excluded.bill_trusted_only
 RETURNING id;
 
 -- name: put_space
@@ -43,7 +43,7 @@ WHERE d.site_id = %(site)s AND d.code = %(device)s AND s.site_id = %(site)s AND 
 ON CONFLICT DO NOTHING;
 
 -- name: sites
-SELECT id, code, name_zh, name_en, timezone, currency FROM sites ORDER BY code;
+SELECT id, code, name_zh, name_en, timezone, currency, bill_trusted_only FROM sites ORDER BY code;
 
 -- name: spaces
 SELECT id, site_id, parent_id, kind, code, name_zh, name_en, level, area_m2 FROM spaces
@@ -113,3 +113,23 @@ WITH revoked AS (
     WHERE gateway_id = %(gateway)s AND revoked_at IS NULL AND not_after > %(now)s
     RETURNING serial
 ) SELECT array_agg(serial ORDER BY serial) FROM revoked;
+
+-- name: put_look
+INSERT INTO commissionings (organisation_id, point_id, at, by_whom, unit, face, shown, power, agrees, pace, said,
+                            received_at, received_from)
+SELECT plantroom.organisation(), id, %(at)s, %(by)s, %(unit)s, %(face)s, %(shown)s, %(power)s, %(agrees)s, %(pace)s,
+       %(said)s, %(now)s, %(from)s
+FROM points WHERE code = %(point)s AND kind = 'counter'
+ON CONFLICT (point_id, at) DO NOTHING
+RETURNING point_id;
+
+-- name: looks
+SELECT c.point_id, p.code AS point, c.unit, c.by_whom, c.at, c.face, c.shown, c.power, c.agrees, c.pace, c.said,
+       c.received_at, c.received_from
+FROM commissionings c JOIN points p ON p.id = c.point_id
+WHERE (%(point)s::text IS NULL OR p.code = %(point)s) ORDER BY c.at, c.point_id LIMIT %(most)s;
+
+-- name: counters
+SELECT p.id, p.code, p.unit, d.code AS device, d.name_zh, d.name_en, d.commodity, s.code AS space
+FROM points p JOIN devices d ON d.id = p.device_id JOIN spaces s ON s.id = d.space_id
+WHERE p.kind = 'counter' ORDER BY p.code;

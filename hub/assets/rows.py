@@ -6,6 +6,8 @@ from decimal import Decimal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from rules.meter.look import Look
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -17,6 +19,7 @@ class Site:
     name_en: str
     timezone: str
     currency: str
+    bill_trusted_only: bool = False
 
     @property
     def zone(self) -> ZoneInfo:
@@ -136,3 +139,44 @@ class Quarantined:
     n: int
     last_at: datetime
     topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedLook:
+    """One look at a meter's face, as somebody signed it; figures in ``unit``, without the multiplier."""
+
+    point_id: int
+    point: str
+    unit: str
+    by_whom: str
+    at: datetime
+    face: Decimal
+    shown: Decimal | None
+    power: Decimal | None
+    agrees: bool
+    pace: str
+    said: str
+    received_at: datetime
+    received_from: str
+
+    @property
+    def look(self) -> Look:
+        """The look as the rules know it."""
+        shown = "" if self.shown is None else f"{self.shown:f}"
+        power = "" if self.power is None else f"{self.power:f}"
+        face = f"{self.face:f}"
+        return Look(self.point, self.unit, self.by_whom, self.at, face, shown, self.agrees, power, self.pace, self.said)
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A point that bills may stand on."""
+
+    id: int
+    code: str
+    unit: str
+    device: str
+    name_zh: str
+    name_en: str
+    commodity: str | None
+    space: str

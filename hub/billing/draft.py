@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+from hub.assets import commission
 from hub.assets.rows import Site
 from hub.billing import evidence
 from hub.billing.book import Book
@@ -171,6 +172,7 @@ async def _metered(tx: Transaction, month: Month, meter: LeaseMeter, days: Days,
             f"价目 {tariff_code} 的币种是 {tariff.currency}，园区以 {month.site.currency} 计费；请改用同币种价目。",
         )
     point = await _point(tx, meter, tariff.unit)
+    trusted = await _trusted(tx, month.site, point)
     period = month.within(days)
     series = await _series(tx, point, meter.multiplier, period)
     used = consume(series, period)
@@ -192,7 +194,7 @@ async def _metered(tx: Transaction, month: Month, meter: LeaseMeter, days: Days,
         tax_rate=taxed.percent,
         tax=taxed.tax,
         evidence=evidence.of_meter(
-            point, meter.multiplier, used, (tariff_code, tariff), priced, days.count, ROUNDING, taxed
+            point, meter.multiplier, used, (tariff_code, tariff), priced, days.count, ROUNDING, taxed, trusted=trusted
         ),
     )
 
@@ -206,6 +208,17 @@ async def _point(tx: Transaction, meter: LeaseMeter, unit: str) -> CounterPoint:
             f"表计 {meter.code} 应有且只有一个以 {unit} 计量的累计点；请检查设备模板和网关。",
         )
     return points[0]
+
+
+async def _trusted(tx: Transaction, site: Site, point: CounterPoint) -> bool:
+    trusted = await commission.trusted(tx, point.code)
+    if site.bill_trusted_only and not trusted:
+        raise DoubtError(
+            f"{point.code} is not trusted for billing: nobody has compared its face with the platform twice; "
+            "commission the meter.",
+            f"{point.code} 未获计费认可：尚未两次核对表盘与平台读数；请完成表计调试验收。",
+        )
+    return trusted
 
 
 async def _series(tx: Transaction, point: CounterPoint, multiplier: Decimal, period: Period) -> Series:

@@ -6,7 +6,7 @@ Numbers are text, exactly as they were used; times are ISO 8601 in UTC.
 |---|---|---|
 | rule, days, rounding, tax | yes | yes |
 | units, full, of_days, convention | yes | |
-| point, quantity, unit, multiplier, start, end, rollovers, exchanges, rejected | | yes |
+| point, trusted, quantity, unit, multiplier, start, end, rollovers, exchanges, rejected | | yes |
 | tariff, bands, bands_estimated | | yes |
 """
 
@@ -48,12 +48,15 @@ def of_meter(
     days: int,
     rounding: Rounding,
     taxed: Taxed,
+    *,
+    trusted: bool,
 ) -> Evidence:
-    """Say how a metered line came about: the two readings, the tariff version, the bands."""
+    """Say how a metered line came about: the two readings, the tariff version, the bands; ``trusted``: commissioned."""
     code, said = tariff
     return {
         "rule": "rules.meter.tariff.price",
         "point": point.code,
+        "trusted": trusted,
         "quantity": text(used.quantity),
         "unit": point.unit,
         "multiplier": text(multiplier),

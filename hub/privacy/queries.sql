@@ -101,6 +101,12 @@ SELECT to_jsonb(x) AS record FROM (
     SELECT request_id, login, principal, verdict, comment, at FROM approval_decisions
     WHERE login = ANY(%(logins)s) OR principal = ANY(%(logins)s) ORDER BY 6 LIMIT %(most)s) x;
 
+-- name: export_commissionings
+SELECT to_jsonb(x) AS record FROM (
+    SELECT point_id, at, by_whom, received_at, received_from FROM commissionings
+    WHERE by_whom = ANY(%(logins)s) OR received_from = ANY(%(logins)s)
+       OR by_whom <> plantroom.without(by_whom, %(words)s, '') ORDER BY 2 LIMIT %(most)s) x;
+
 -- name: export_deputations
 SELECT to_jsonb(x) AS record FROM (
     SELECT principal_id, deputy_id, start_at, end_at, made_by FROM deputations

@@ -30,6 +30,7 @@ class Site(Named):
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
     latitude: float = 0.0
     longitude: float = 0.0
+    bill_trusted_only: bool = False  # a lease with a meter that was not commissioned is parked instead of billed
 
     @field_validator("timezone")
     @classmethod

@@ -12,7 +12,8 @@ from hub.store.sql import queries
 from rules.privacy.register import Register, Then
 from tests.builders import Dsns
 
-TODAY = date(2026, 11, 24)
+FIRST = date(2026, 11, 24)  # before it nothing was registered
+TODAY = date(2026, 12, 1)
 SQL = queries("hub.privacy")
 
 # What may hold something about a person: text, bytes, documents, addresses, and arrays of whatever.
@@ -106,5 +107,5 @@ def test_the_keeper_reads_no_secret(schema: Dsns) -> None:
 
 
 def test_a_version_holds_from_its_day_on(register: Register) -> None:
-    assert definitions.register(TODAY - timedelta(days=1)).entries == ()
+    assert definitions.register(FIRST - timedelta(days=1)).entries == ()
     assert definitions.register(TODAY + timedelta(days=400)).entries == register.entries

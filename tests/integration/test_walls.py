@@ -23,6 +23,7 @@ TENANT_SEES = {"organisations", "sites", "tenants", "users", "leases", "lease_un
 BEHIND_THE_DOOR = {"credentials", "password_history", "recovery_codes", "invitations"}  # no right for plantroom_app
 WRITTEN_ONCE = (
     "invoices", "charges", "postings", "posting_lines", "audit_entries", "approval_contents", "approval_decisions",
+    "commissionings",
 )  # fmt: skip
 
 OURS = """SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organisation_id'
@@ -46,6 +47,9 @@ ODDS = (
     "INSERT INTO work_order_alarms SELECT w.organisation_id, w.id, a.id FROM work_orders w, alarms a",
     """INSERT INTO work_order_events (organisation_id, order_id, submission_id, at, actor, verb, from_state, to_state)
        SELECT organisation_id, id, gen_random_uuid(), now(), 'x', 'request', '', 'requested' FROM work_orders""",
+    """INSERT INTO commissionings (organisation_id, point_id, at, by_whom, unit, face, agrees, pace, said, received_at,
+                                   received_from)
+       SELECT organisation_id, id, now(), 'x', 'kWh', 1, true, '', '', now(), 'x' FROM points LIMIT 1""",
     "INSERT INTO parked_leases SELECT organisation_id, id, '2026-09-01', '', '', now() FROM leases LIMIT 1",
     """INSERT INTO zones (organisation_id, site_id, code, name_zh, name_en)
        SELECT organisation_id, id, 'Z', '', '' FROM sites""",
