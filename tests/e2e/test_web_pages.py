@@ -1,6 +1,7 @@
 """Every page opens in both languages without a complaint of the browser, and can be used by everybody."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import BytesIO
 
@@ -9,6 +10,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 from pypdf import PdfReader
 
+from rules.meter.look import Look, write
 from tests.e2e.conftest import DESKTOP, PHONE, Visitor
 from tests.e2e.stage import AHU, Stage
 
@@ -18,9 +20,13 @@ ADMINISTRATORS = [
     "/", "/alarms", "/alarms?priority=critical", "/alarms/history", "/orders", "/orders?show=all", "/orders/1",
     "/points",    "/points?q=AHU", "/points?q=nothing-like-this",
     f"/points/{AHU}.supply_temp", "/points/EM-A-MAIN.energy?range=62d",
-    "/gateways", "/tenants", "/leases", "/leases/L-2024-001", "/invoices",
+    "/gateways", "/commissioning", "/commissioning/EM-A-101.energy", "/tenants", "/leases", "/leases/L-2024-001",
+    "/invoices",
 ]  # fmt: skip
-LISTS = ["/alarms", "/alarms/history", "/orders", "/points", "/gateways", "/tenants", "/leases", "/invoices"]
+LISTS = [
+    "/alarms", "/alarms/history", "/orders", "/points", "/gateways", "/commissioning", "/tenants", "/leases",
+    "/invoices",
+]  # fmt: skip
 
 
 def figure(text: str) -> Decimal:
@@ -273,3 +279,24 @@ async def test_a_technician_walks_a_job_on_a_small_phone(stage: Stage, phone: Vi
     assert "Valve actuator exchanged" in await page.inner_text(".journal")
     assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     assert phone.complaints == []
+
+
+async def test_a_record_of_commissioning_is_taken_in_by_the_page(stage: Stage, visitor: Visitor) -> None:
+    page = await visitor.sign_in(stage.users["engineer"])
+    now = datetime.now(UTC)
+    looks = [
+        Look("EM-A-101.energy", "kWh", "li.wei", now - timedelta(minutes=ago), face, face, agrees=True, pace=pace)
+        for ago, face, pace in ((40, "4711.2", ""), (10, "4712.9", "right"))
+    ]
+    await visitor.open("/commissioning")
+    await page.set_input_files("#record", {"name": "r.json", "mimeType": "application/json",
+                                           "buffer": write(looks).encode()})  # fmt: skip
+    await page.locator("section form button").click()
+    await page.wait_for_selector(".notice[role=status]")
+    assert "Looks taken in: 2" in await page.inner_text(".notice[role=status]")
+    await visitor.shoot("en-commissioning-taken", full=False)
+    await page.click("text=EM-A-101.energy")
+    await page.wait_for_selector("table[aria-label='Looks at the meter']")
+    assert "trusted for billing" in await page.inner_text("main")
+    await visitor.shoot("en-commissioned", full=False)
+    assert visitor.complaints == []

@@ -46,7 +46,7 @@ async def take(visit: CommissionVisit, record: UploadFile | None = None) -> HTML
     async with visit.transaction() as tx:
         taken = await commission.take_record(tx, text, visit.now)
         said = _said(await commission.counters(tx), "")
-        return await visit.page(tx, "console/commissioning.html", **said, taken=taken)
+        return await visit.page(tx, "console/commissioning.html", **{**said, "taken": taken})
 
 
 @router.get("/commissioning/{code}")
