@@ -23,13 +23,28 @@ class FaultKind(StrEnum):
     FREEZE = "freeze"  # a measure, or all of them, stays as it was when the fault began
     SILENT = "silent"  # no answer
     BUSY = "busy"  # exception 6
-    SENTINEL = "sentinel"  # a measure shows its "not available" value
+    SENTINEL = "sentinel"  # a measure shows its "not available" value (NaN where it is a float)
     SPIKE = "spike"  # a measure is off by ``amount`` in one single answer
     EXTRA_LOAD = "extra_load"  # the power level shows ``amount`` kW more; the counter does not follow
+    ROLLOVER = "rollover"  # the counter stands ``amount`` (in its unit) before its end when the fault begins
+    EXCHANGE = "exchange"  # another meter hangs there, whose counter begins at ``amount``
+    DELAY = "delay"  # answers come ``amount`` seconds late
+    DROP = "drop"  # a share ``amount`` (0 to 1) of the answers never comes
+    EXCEPTION = "exception"  # Modbus: answers with the exception code ``amount``
+    WRONG_CHECKSUM = "wrong_checksum"  # answers whose checksum, or head, is wrong
+    HALF_FRAME = "half_frame"  # answers stop in the middle
+    RESTART = "restart"  # the line is gone for RESTART_S, or for ``duration_s``
+    POWER_CUT = "power_cut"  # the device's cabinet has no power: the whole line is gone
 
 
 _NEED_MEASURE = {FaultKind.OFFSET, FaultKind.SENTINEL, FaultKind.SPIKE}
-_NEED_AMOUNT = {FaultKind.OFFSET, FaultKind.SPIKE, FaultKind.EXTRA_LOAD}
+_NEED_AMOUNT = {
+    FaultKind.OFFSET, FaultKind.SPIKE, FaultKind.EXTRA_LOAD, FaultKind.DELAY, FaultKind.DROP, FaultKind.EXCEPTION,
+}  # fmt: skip
+_AMOUNTS = {FaultKind.DELAY: (0.0, 60.0), FaultKind.DROP: (0.0, 1.0), FaultKind.EXCEPTION: (1.0, 11.0)}
+_OF_METERS = {FaultKind.ROLLOVER, FaultKind.EXCHANGE}
+LINE_DOWN = frozenset({FaultKind.RESTART, FaultKind.POWER_CUT})
+RESTART_S = 1.0
 
 
 class InvalidFaultError(ValueError):
@@ -54,6 +69,9 @@ class Fault(BaseModel):
             raise ValueError(f"a fault of kind '{self.kind}' needs a measure")
         if self.kind in _NEED_AMOUNT and not self.amount:
             raise ValueError(f"a fault of kind '{self.kind}' needs an amount other than 0")
+        low, high = _AMOUNTS.get(self.kind, (self.amount, self.amount))
+        if not low <= self.amount <= high:
+            raise ValueError(f"a fault of kind '{self.kind}' takes an amount from {low:g} to {high:g}")
         return self
 
 
@@ -88,7 +106,8 @@ class FaultBoard:
         """Put a fault up and give its number; raises InvalidFaultError when its target does not exist."""
         self._check(fault)
         start_at = now + timedelta(seconds=fault.start_s)
-        end_at = None if fault.duration_s is None else start_at + timedelta(seconds=fault.duration_s)
+        lasts_s = RESTART_S if fault.kind is FaultKind.RESTART and fault.duration_s is None else fault.duration_s
+        end_at = None if lasts_s is None else start_at + timedelta(seconds=lasts_s)
         number = str(next(self._numbers))
         self._injected[number] = Injected(number, fault, start_at, end_at)
         return number
@@ -115,9 +134,11 @@ class FaultBoard:
             raise InvalidFaultError(f"the site has no device '{fault.device}'")
         sheet = self._world.sheet(fault.device)
         wanted = "power" if fault.kind is FaultKind.EXTRA_LOAD else fault.measure
-        measures = [register.measure for register in sheet.registers]
+        measures = [shown.measure for shown in sheet.shown]
         if wanted is not None and wanted not in measures:
             raise InvalidFaultError(f"device '{fault.device}' has no measure '{wanted}', only {', '.join(measures)}")
+        if fault.kind in _OF_METERS and sheet.counter is None:
+            raise InvalidFaultError(f"device '{fault.device}' counts nothing; '{fault.kind}' is for meters")
 
 
 def parse_fault(data: Mapping[str, Any]) -> Fault:

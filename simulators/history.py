@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from rules.model.period import midnight
 from rules.model.site import SiteFile
-from simulators.sheet import Register
+from simulators.sheet import Shown
 from simulators.world import World
 from simulators.worldtime import QUARTER_MS, instant, milliseconds
 
@@ -57,7 +57,7 @@ def write_history(
     return written
 
 
-def _counter_rows(device: str, register: Register, stamps: Iterable[str], counts: Iterable[int]) -> Iterator[str]:
+def _counter_rows(device: str, register: Shown, stamps: Iterable[str], counts: Iterable[int]) -> Iterator[str]:
     places = _places(register.step)
     scale = 10**places
     prefix = f"{device},{register.measure},"
@@ -66,7 +66,7 @@ def _counter_rows(device: str, register: Register, stamps: Iterable[str], counts
 
 
 def _plant_rows(world: World, device: str, moments: list[datetime], stamps: list[str]) -> Iterator[str]:
-    registers = [r for r in world.sheet(device).registers if r.measure in PLANT_MEASURES]
+    registers = [shown for shown in world.sheet(device).shown if shown.measure in PLANT_MEASURES]
     for at, stamp in list(zip(moments, stamps, strict=True))[::QUARTERS_PER_HOUR]:
         values = world.values(device, at)
         for register in registers:

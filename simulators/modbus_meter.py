@@ -1,6 +1,8 @@
 """Meters and controllers as Modbus TCP servers: one server per line, every device of the line a unit on it."""
 
-from collections.abc import Sequence
+import asyncio
+import random
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from pymodbus.constants import ExcCodes
@@ -11,10 +13,11 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from rules.model.line import ModbusLine
 from simulators.faults import FaultKind
 from simulators.served import HOST, PortTakenError, ServedDevice
-from simulators.sheet import Register
+from simulators.sheet import ModbusSheet, Register
 
 REGISTER_SPACE = 1000  # addresses beyond it get exception 2 from the server itself
 ALL_REGISTERS = 65536
+UNIT_AT = 6  # where the unit stands in a frame of Modbus TCP
 READS = {3, 4}
 WRITES = {6, 16}
 
@@ -22,9 +25,12 @@ WRITES = {6, 16}
 class _Unit:
     """A device as Modbus sees it."""
 
-    def __init__(self, served: ServedDevice) -> None:
+    def __init__(self, served: ServedDevice, seed: int) -> None:
         self._served = served
+        self._chance = random.Random(f"{seed}/{served.device.code}")
+        assert isinstance(served.sheet, ModbusSheet)
         self._sheet = served.sheet
+        self._registers = served.sheet.registers
 
     def unit(self) -> SimDevice:
         """Give the device as a unit of a server."""
@@ -42,11 +48,16 @@ class _Unit:
     ) -> ExcCodes | None:
         """Do one request: refresh the registers, take a write, or refuse."""
         at = self._served.now()
-        kinds = {injected.fault.kind for injected in self._served.faults(at)}
-        if FaultKind.SILENT in kinds:
+        faults = {injected.fault.kind: injected.fault for injected in self._served.faults(at)}
+        if slow := faults.get(FaultKind.DELAY):
+            await asyncio.sleep(slow.amount)
+        lost = faults.get(FaultKind.DROP)
+        if FaultKind.SILENT in faults or (lost and self._chance.random() < lost.amount):
             raise NoSuchIdException  # the server is told to answer nothing to units that it does not have
-        if FaultKind.BUSY in kinds:
+        if FaultKind.BUSY in faults:
             return ExcCodes.DEVICE_BUSY
+        if refusing := faults.get(FaultKind.EXCEPTION):
+            return ExcCodes(int(refusing.amount))
         if function in WRITES:
             return self._write(address, new, at) if new is not None else None
         if function not in READS:
@@ -60,7 +71,7 @@ class _Unit:
     def _read(self, address: int, count: int, at: datetime) -> list[int] | None:
         """Give the words of a read, or None when it touches registers that do not exist."""
         wanted = range(address, address + count)
-        touched = [r for r in self._sheet.registers if r.address < wanted.stop and r.address + r.size > address]
+        touched = [r for r in self._registers if r.address < wanted.stop and r.address + r.size > address]
         levels = self._served.levels(at, {register.measure for register in touched})
         image: dict[int, int] = {}
         for register in touched:
@@ -75,7 +86,7 @@ class _Unit:
 
     def _write(self, address: int, new: list[int] | list[bool], at: datetime) -> ExcCodes | None:
         """Take a new set point."""
-        register = next((r for r in self._sheet.registers if r.address == address and r.writable), None)
+        register = next((r for r in self._registers if r.address == address and r.writable), None)
         if register is None or register.writable is None or len(new) != register.size:
             return ExcCodes.ILLEGAL_ADDRESS
         low, high = register.writable
@@ -93,12 +104,28 @@ async def _nobody(*_: object) -> ExcCodes:
     return ExcCodes.GATEWAY_NO_RESPONSE
 
 
-async def serve_line(line: ModbusLine, devices: Sequence[ServedDevice]) -> ModbusTcpServer:
+def _bytes(devices: Sequence[ServedDevice]) -> Callable[[bool, bytes], bytes]:
+    """Give what happens to the bytes of answers: faults that no register shows."""
+    units = {int(device.device.address): device for device in devices}
+
+    def pass_on(sending: bool, data: bytes) -> bytes:
+        device = units.get(data[UNIT_AT]) if sending and len(data) > UNIT_AT else None
+        kinds = {injected.fault.kind for injected in device.faults(device.now())} if device else set()
+        if FaultKind.WRONG_CHECKSUM in kinds:
+            data = data[:2] + b"\x55\x55" + data[4:]  # another protocol, says the head
+        return data[: len(data) // 2] if FaultKind.HALF_FRAME in kinds else data
+
+    return pass_on
+
+
+async def serve_line(line: ModbusLine, devices: Sequence[ServedDevice], seed: int) -> ModbusTcpServer:
     """Listen on the line's port until ``shutdown()``; raises PortTakenError."""
     # Unit 0 stands for every unit that is not there.
     rest = SimDevice(id=0, simdata=[SimData(0, count=ALL_REGISTERS, datatype=DataType.REGISTERS)], action=_nobody)
-    units = [*(_Unit(device).unit() for device in devices), rest]
-    server = ModbusTcpServer(units, address=(HOST, line.port or 0), ignore_missing_devices=True)
+    units = [*(_Unit(device, seed).unit() for device in devices), rest]
+    server = ModbusTcpServer(
+        units, address=(HOST, line.port or 0), ignore_missing_devices=True, trace_packet=_bytes(devices)
+    )
     try:
         await server.serve_forever(background=True)
     except RuntimeError:

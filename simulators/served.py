@@ -6,7 +6,7 @@ from datetime import datetime
 from rules.model.site import Device
 from simulators.faults import FaultBoard, FaultKind, Injected
 from simulators.plant import SetPoint
-from simulators.sheet import Register, Sheet
+from simulators.sheet import Sheet, Shown
 from simulators.truth import TruthLog
 from simulators.world import World
 
@@ -58,7 +58,7 @@ class ServedDevice:
         """
         return self._levels(at, self.faults(at), touched)
 
-    def tell(self, at: datetime, register: Register, count: float | None) -> None:
+    def tell(self, at: datetime, register: Shown, count: float | None) -> None:
         """Note what a counter has just told; a reader can be checked against it."""
         if register.counter and count is not None and self._truth:
             self._truth.write(at, self.device.code, register.measure, int(count))
@@ -80,19 +80,33 @@ class ServedDevice:
             if fault.kind is FaultKind.FREEZE:
                 frozen = self._true_levels(injected.start_at)
                 levels.update({m: value for m, value in frozen.items() if injected.hits(m)})
+            elif fault.kind in (FaultKind.ROLLOVER, FaultKind.EXCHANGE):
+                self._reset(levels, injected)
             elif fault.kind is FaultKind.EXTRA_LOAD:
                 self._shift(levels, "power", fault.amount / float(self.device.multiplier))
             elif fault.measure is not None and fault.measure in touched:
                 if fault.kind is FaultKind.SENTINEL:
                     levels[fault.measure] = None
-                else:
+                elif fault.kind in (FaultKind.OFFSET, FaultKind.SPIKE):
                     self._shift(levels, fault.measure, fault.amount)
                     injected.spent = fault.kind is FaultKind.SPIKE
         return levels
 
+    def _reset(self, levels: Levels, injected: Injected) -> None:
+        """Let the counter have stood elsewhere when the fault began: shortly before its end, or anew."""
+        counter = self.sheet.counter
+        assert counter is not None
+        shown, steps = levels[counter.measure], round(injected.fault.amount / float(counter.step))
+        if shown is None:
+            return
+        began = counter.modulus - steps if injected.fault.kind is FaultKind.ROLLOVER else steps
+        stood = self._world.face(self.device.code, injected.start_at)
+        levels[counter.measure] = (began + int(shown) - stood) % counter.modulus
+
     def _shift(self, levels: Levels, measure: str, amount: float) -> None:
         value = levels[measure]
-        register = next(r for r in self.sheet.registers if r.measure == measure)
+        register = self.sheet.named(measure)
+        assert register is not None
         if value is not None and register.counter:
             levels[measure] = (value + round(amount / float(register.step))) % register.modulus
         elif value is not None:

@@ -3,7 +3,7 @@
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
@@ -37,26 +37,35 @@ _NOT_AVAILABLE: dict[Form, float] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Register:
-    """One quantity of a data sheet; ``modulus`` counts of ``step`` is where a counter's face starts again."""
+class Shown:
+    """One quantity that a model shows; ``modulus`` counts of ``step`` is where a counter's face starts again.
+
+    ``writable``: lowest and highest number of steps that may be written.
+    """
 
     measure: str
-    address: int
-    form: Form
     step: Decimal
-    modulus: int = 0
-    low_word_first: bool = False
-    writable: tuple[int, int] | None = None  # lowest and highest word that may be written
-
-    @property
-    def size(self) -> int:
-        """How many registers it takes."""
-        return struct.calcsize(self.form) // 2
+    modulus: int = field(default=0, kw_only=True)
+    writable: tuple[int, int] | None = field(default=None, kw_only=True)
 
     @property
     def counter(self) -> bool:
         """Whether it counts and rolls over."""
         return self.modulus > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Register(Shown):
+    """A quantity as a Modbus data sheet has it."""
+
+    address: int
+    form: Form
+    low_word_first: bool = field(default=False, kw_only=True)
+
+    @property
+    def size(self) -> int:
+        """How many registers it takes."""
+        return struct.calcsize(self.form) // 2
 
     def words(self, value: float | None) -> tuple[int, ...]:
         """Encode a value, in counts for a counter and in its unit otherwise; None is "not available"."""
@@ -76,70 +85,126 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One model: which function code reads it, and its registers in the order of their addresses."""
+    """One model: what it shows; the first counter is what the world counts through it."""
 
     model: str
-    function: int
-    registers: tuple[Register, ...]
+    shown: tuple[Shown, ...]
 
     @property
-    def counter(self) -> Register | None:
-        """The register that counts, if the model is a meter."""
-        return next((r for r in self.registers if r.counter), None)
+    def counter(self) -> Shown | None:
+        """What the model counts, if it is a meter."""
+        return next((shown for shown in self.shown if shown.counter), None)
+
+    def named(self, measure: str) -> Shown | None:
+        """Give what the model shows under a name."""
+        return next((shown for shown in self.shown if shown.measure == measure), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ModbusSheet(Sheet):
+    """A model with registers, in the order of their addresses, and the function code that reads them."""
+
+    function: int
+
+    @property
+    def registers(self) -> tuple[Register, ...]:
+        """What it shows, with addresses."""
+        return tuple(shown for shown in self.shown if isinstance(shown, Register))
 
 
 _ONE = Decimal(1)
 _TENTH = Decimal("0.1")
 _HUNDREDTH = Decimal("0.01")
 _THOUSANDTH = Decimal("0.001")
+_TEN_THOUSANDTH = Decimal("0.0001")
 
-_EM3 = Sheet(
+_EM3 = ModbusSheet(
     "rs-em3",
-    HOLDING,
     (
-        Register("energy", 0, Form.UINT32, _HUNDREDTH, modulus=10**8),
-        Register("power", 2, Form.INT32, _THOUSANDTH),
-        Register("voltage_l1", 4, Form.UINT16, _TENTH),
-        Register("voltage_l2", 5, Form.UINT16, _TENTH),
-        Register("voltage_l3", 6, Form.UINT16, _TENTH),
-        Register("current_l1", 7, Form.UINT16, _HUNDREDTH),
-        Register("current_l2", 8, Form.UINT16, _HUNDREDTH),
-        Register("current_l3", 9, Form.UINT16, _HUNDREDTH),
-        Register("power_factor", 10, Form.INT16, _THOUSANDTH),
-        Register("frequency", 11, Form.UINT16, _HUNDREDTH),
-        Register("serial", 20, Form.UINT32, _ONE),
+        Register("energy", _HUNDREDTH, 0, Form.UINT32, modulus=10**8),
+        Register("power", _THOUSANDTH, 2, Form.INT32),
+        Register("voltage_l1", _TENTH, 4, Form.UINT16),
+        Register("voltage_l2", _TENTH, 5, Form.UINT16),
+        Register("voltage_l3", _TENTH, 6, Form.UINT16),
+        Register("current_l1", _HUNDREDTH, 7, Form.UINT16),
+        Register("current_l2", _HUNDREDTH, 8, Form.UINT16),
+        Register("current_l3", _HUNDREDTH, 9, Form.UINT16),
+        Register("power_factor", _THOUSANDTH, 10, Form.INT16),
+        Register("frequency", _HUNDREDTH, 11, Form.UINT16),
+        Register("serial", _ONE, 20, Form.UINT32),
     ),
+    HOLDING,
 )
-_EM1 = Sheet(
+_EM1 = ModbusSheet(
     "rs-em1",
-    HOLDING,
     (
-        Register("energy", 0, Form.UINT32, _TENTH, modulus=10**5),
-        Register("power", 2, Form.INT32, _THOUSANDTH),
+        Register("energy", _TENTH, 0, Form.UINT32, modulus=10**5),
+        Register("power", _THOUSANDTH, 2, Form.INT32),
     ),
+    HOLDING,
 )
-_WM1 = Sheet(
+_WM1 = ModbusSheet(
     "rs-wm1",
+    (
+        Register("volume", _THOUSANDTH, 0, Form.UINT32, modulus=10**8, low_word_first=True),
+        Register("flow", _ONE, 2, Form.FLOAT32, low_word_first=True),
+        Register("status", _ONE, 4, Form.UINT16),
+    ),
     INPUT,
-    (
-        Register("volume", 0, Form.UINT32, _THOUSANDTH, modulus=10**8, low_word_first=True),
-        Register("flow", 2, Form.FLOAT32, _ONE, low_word_first=True),
-        Register("status", 4, Form.UINT16, _ONE),
-    ),
 )
-_AHU1 = Sheet(
+_AHU1 = ModbusSheet(
     "rs-ahu1",
-    HOLDING,
     (
-        Register("supply_temp", 0, Form.INT16, _TENTH),
-        Register("supply_setpoint", 1, Form.INT16, _TENTH, writable=(120, 300)),
-        Register("return_temp", 2, Form.INT16, _TENTH),
-        Register("outdoor_temp", 3, Form.INT16, _TENTH),
-        Register("fan_running", 4, Form.UINT16, _ONE),
-        Register("fan_command", 5, Form.UINT16, _ONE),
-        Register("cooling_valve", 6, Form.UINT16, _TENTH),
-        Register("freeze_trip", 7, Form.UINT16, _ONE),
-        Register("filter_pressure", 8, Form.UINT16, _ONE),
+        Register("supply_temp", _TENTH, 0, Form.INT16),
+        Register("supply_setpoint", _TENTH, 1, Form.INT16, writable=(120, 300)),
+        Register("return_temp", _TENTH, 2, Form.INT16),
+        Register("outdoor_temp", _TENTH, 3, Form.INT16),
+        Register("fan_running", _ONE, 4, Form.UINT16),
+        Register("fan_command", _ONE, 5, Form.UINT16),
+        Register("cooling_valve", _TENTH, 6, Form.UINT16),
+        Register("freeze_trip", _ONE, 7, Form.UINT16),
+        Register("filter_pressure", _ONE, 8, Form.UINT16),
     ),
+    HOLDING,
 )
-SHEETS: Mapping[str, Sheet] = {sheet.model: sheet for sheet in (_EM3, _EM1, _WM1, _AHU1)}
+
+
+def _meter(model: str, *shown: Shown) -> Sheet:
+    return Sheet(model, shown)
+
+
+_THREE_PHASES = (
+    Shown("voltage_l1", _TENTH), Shown("voltage_l2", _TENTH), Shown("voltage_l3", _TENTH),
+    Shown("current_l1", _THOUSANDTH), Shown("current_l2", _THOUSANDTH), Shown("current_l3", _THOUSANDTH),
+    Shown("power", _TEN_THOUSANDTH), Shown("power_l1", _TEN_THOUSANDTH), Shown("power_l2", _TEN_THOUSANDTH),
+    Shown("power_l3", _TEN_THOUSANDTH), Shown("power_factor", _THOUSANDTH), Shown("frequency", _HUNDREDTH),
+)  # fmt: skip
+_HEAT = (Shown("supply_temp", _HUNDREDTH), Shown("return_temp", _HUNDREDTH), Shown("hours", _ONE))
+_WIRED = (
+    _meter(
+        "dlt645-2007-three-phase", Shown("energy", _HUNDREDTH, modulus=10**8), Shown("energy_export", _HUNDREDTH),
+        *_THREE_PHASES,
+    ),
+    _meter(
+        "cjt188-water", Shown("volume", _HUNDREDTH, modulus=10**8), Shown("settlement_volume", _HUNDREDTH),
+        Shown("valve", _ONE), Shown("battery_low", _ONE),
+    ),
+    _meter(
+        "cjt188-heat", Shown("energy", _HUNDREDTH, modulus=10**8), Shown("power", _HUNDREDTH),
+        Shown("flow", _TEN_THOUSANDTH), Shown("volume", _HUNDREDTH), *_HEAT, Shown("valve", _ONE),
+        Shown("battery_low", _ONE),
+    ),
+    _meter(
+        "itron-cyble-water", Shown("volume", _HUNDREDTH, modulus=10**8), Shown("settlement_volume", _HUNDREDTH),
+        Shown("status", _ONE),
+    ),
+    _meter(
+        "kamstrup-multical-601", Shown("energy", _ONE, modulus=10**7), Shown("volume", _HUNDREDTH),
+        Shown("power", _TENTH), Shown("flow", _THOUSANDTH), *_HEAT, Shown("status", _ONE),
+    ),
+    _meter(
+        "landis-gyr-ultraheat-t230", Shown("energy", _ONE, modulus=10**8), Shown("volume", _HUNDREDTH),
+        Shown("power", _TENTH), Shown("flow", _THOUSANDTH), *_HEAT, Shown("status", _ONE),
+    ),
+)  # fmt: skip
+SHEETS: Mapping[str, Sheet] = {sheet.model: sheet for sheet in (_EM3, _EM1, _WM1, _AHU1, *_WIRED)}

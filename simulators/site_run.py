@@ -3,17 +3,20 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from rules.model.line import AnyLine, ModbusLine
+from rules.model.line import AnyLine, Cjt188Line, Dlt645Line, MbusLine, ModbusLine
 from rules.model.site import SiteFile
-from simulators import control, modbus_meter
-from simulators.faults import FaultBoard, read_faults
+from simulators import cjt188_meter, control, dlt645_meter, mbus_meter, modbus_meter
+from simulators.faults import LINE_DOWN, FaultBoard, read_faults
 from simulators.served import HOST, PortTakenError, ServedDevice
 from simulators.truth import TruthLog
 from simulators.world import UnfitSiteError, World
+
+LOOK_EVERY_S = 0.1  # whether a line is down or up
 
 
 def wall_clock() -> datetime:
@@ -48,18 +51,60 @@ async def run(
         log = stack.enter_context(TruthLog(truth)) if truth else None
         for line in site.line:
             devices = [ServedDevice(d, world, board, clock, log) for d in site.device if d.line == line.code]
-            stack.push_async_callback(await _serve(line, devices))
+            served = _Line(line, devices, seed)
+            await served.open()
+            stack.push_async_callback(served.close)
         stack.push_async_callback(_close, await _control(board, control_port, clock))
         if ready:
             ready()
         await asyncio.Event().wait()
 
 
-async def _serve(line: AnyLine, devices: Sequence[ServedDevice]) -> Callable[[], Awaitable[object]]:
+class _Line:
+    """A line as a server that goes down and comes up again, as its faults say."""
+
+    def __init__(self, line: AnyLine, devices: Sequence[ServedDevice], seed: int) -> None:
+        self._serve = partial(_serve, line, devices, seed)
+        self._devices = devices
+        self._end: Callable[[], Awaitable[object]] | None = None
+        self._watching: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Listen, and look after it; raises UnfitSiteError or PortTakenError."""
+        self._end = await self._serve()
+        self._watching = asyncio.create_task(self._watch())
+
+    async def close(self) -> None:
+        """Stop for good."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        if self._end is not None:
+            await self._end()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            down = any(i.fault.kind in LINE_DOWN for device in self._devices for i in device.faults(device.now()))
+            if down and self._end is not None:
+                await self._end()
+                self._end = None
+            elif not down and self._end is None:
+                with suppress(PortTakenError):  # somebody took it meanwhile: the next look tries again
+                    self._end = await self._serve()
+
+
+async def _serve(line: AnyLine, devices: Sequence[ServedDevice], seed: int) -> Callable[[], Awaitable[object]]:
     """Serve a line; gives what ends it.  Raises UnfitSiteError or PortTakenError."""
     match line:
         case ModbusLine():
-            return (await modbus_meter.serve_line(line, devices)).shutdown
+            return (await modbus_meter.serve_line(line, devices, seed)).shutdown
+        case Dlt645Line():
+            return (await dlt645_meter.serve_line(line, devices, seed)).close
+        case Cjt188Line():
+            return (await cjt188_meter.serve_line(line, devices, seed)).close
+        case MbusLine():
+            return (await mbus_meter.serve_line(line, devices, seed)).close
         case _:
             raise UnfitSiteError(f"line '{line.code}' is {line.driver}, which the simulator does not speak yet")
 
