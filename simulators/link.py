@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
+import random
 from enum import Enum
 from typing import Self
+
+from simulators.served import PortTakenError
 
 HOST = "127.0.0.1"
 CHUNK_BYTES = 65536
@@ -18,12 +21,25 @@ class LinkState(Enum):
 
 
 class Link:
-    """One listening port that leads to one target; ``delay_ms`` holds every chunk back in both directions."""
+    """One listening port that leads to one target.
+
+    ``delay_ms`` holds every chunk back in both directions; of all chunks the share ``loss`` vanishes, as on a bad radio
+    or serial bridge (``seed`` says which).
+    """
 
     def __init__(
-        self, target_port: int, *, target_host: str = HOST, listen_port: int = 0, delay_ms: float = 0.0
+        self,
+        target_port: int,
+        *,
+        target_host: str = HOST,
+        listen_port: int = 0,
+        delay_ms: float = 0.0,
+        loss: float = 0.0,
+        seed: int = 1,
     ) -> None:
         self.delay_ms = delay_ms
+        self.loss = loss
+        self._chance = random.Random(seed)
         self.state = LinkState.WHOLE
         self._target = (target_host, target_port)
         self._listen_port = listen_port
@@ -38,7 +54,12 @@ class Link:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, HOST, self._listen_port)
+        try:
+            self._server = await asyncio.start_server(self._accept, HOST, self._listen_port)
+        except OSError:
+            raise PortTakenError(
+                f"port {self._listen_port} on {HOST} is taken; stop the program that listens there or name another"
+            ) from None
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -103,6 +124,6 @@ class Link:
         while chunk := await reader.read(CHUNK_BYTES):
             if self.delay_ms:
                 await asyncio.sleep(self.delay_ms / 1000)
-            if self.state is LinkState.WHOLE:
+            if self.state is LinkState.WHOLE and self._chance.random() >= self.loss:
                 writer.write(chunk)
                 await writer.drain()

@@ -1,5 +1,6 @@
 """``plantroom sim``: the simulated building, for training, demonstrations and tests."""
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +13,14 @@ from deploy.commands.options import SitePath, read_site
 from deploy.settings import MAX_PORT
 from simulators import site_run
 from simulators.history import write_history
+from simulators.link import HOST, Link
 from simulators.world import World
 
 app = typer.Typer(help="The simulated building on loopback.", no_args_is_help=True)
 
 Seed = Annotated[int, typer.Option(help="Same seed, same building.")]
 CONTROL_PORT = 15019
+FOREVER_S = 86_400.0
 
 
 @app.command()
@@ -60,3 +63,34 @@ def history(
             progress=lambda done, _: bar.update(task, completed=done),
         )
     typer.echo(f"{rows} readings in {out}.")
+
+
+@app.command()
+def link(
+    target: Annotated[str, typer.Argument(help="Where it leads: PORT on this machine, or HOST:PORT.")],
+    listen: Annotated[int, typer.Option(min=1, max=MAX_PORT, help="Loopback port to put into the site file.")],
+    delay_ms: Annotated[float, typer.Option(min=0, max=60_000, help="Holds everything back, both ways.")] = 0.0,
+    loss: Annotated[float, typer.Option(min=0, max=1, help="Share of what is sent that vanishes.")] = 0.0,
+    cut_every_s: Annotated[float, typer.Option(min=0, help="Cuts the link so often; 0: never.")] = 0.0,
+    cut_for_s: Annotated[float, typer.Option(min=0.1, help="How long a cut lasts.")] = 5.0,
+    half_open: Annotated[bool, typer.Option(help="Cuts tell nobody: connections stay, nothing passes.")] = False,
+    seed: Seed = 1,
+) -> None:
+    """Be a bad link between a gateway and a device.  Example: plantroom sim link 15020 --listen 15120 --loss 0.05."""
+    host, _, port = target.rpartition(":")
+    if not port.isdecimal() or not 1 <= int(port) <= MAX_PORT:
+        raise typer.BadParameter(f"'{target}' is no port and no HOST:PORT")
+    bad = Link(int(port), target_host=host or HOST, listen_port=listen, delay_ms=delay_ms, loss=loss, seed=seed)
+    typer.echo(f"127.0.0.1:{listen} leads to {host or HOST}:{port}.")
+    foreground.run(_cutting(bad, cut_every_s, cut_for_s, half_open=half_open))
+
+
+async def _cutting(bad: Link, every_s: float, for_s: float, *, half_open: bool) -> None:
+    async with bad:
+        while True:
+            await asyncio.sleep(every_s or FOREVER_S)
+            (bad.swallow if half_open else bad.cut)()
+            typer.echo("cut")
+            await asyncio.sleep(for_s)
+            bad.restore()
+            typer.echo("whole again")

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from simulators.link import Link
+from simulators.served import PortTakenError
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -83,3 +84,21 @@ async def test_a_link_to_nowhere_closes_what_it_accepts(echo_port: int):
         with contextlib.suppress(ConnectionError):
             assert await asyncio.wait_for(ends[0].read(), 5) == b""
         ends[1].close()
+
+
+async def test_a_share_of_what_is_sent_vanishes(echo_port: int):
+    async with Link(echo_port, loss=0.5, seed=3) as link:
+        ends = await asyncio.open_connection("127.0.0.1", link.port)
+        came = 0
+        for _ in range(20):
+            with contextlib.suppress(TimeoutError):
+                await say(ends, b"x\n", 0.05)
+                came += 1
+        assert 0 < came < 20
+        ends[1].close()
+
+
+async def test_a_taken_port_is_said_in_one_sentence(echo_port: int):
+    async with Link(echo_port) as link:
+        with pytest.raises(PortTakenError, match="is taken"):
+            await Link(echo_port, listen_port=link.port).__aenter__()
