@@ -35,6 +35,11 @@ class FaultKind(StrEnum):
     HALF_FRAME = "half_frame"  # answers stop in the middle
     RESTART = "restart"  # the line is gone for RESTART_S, or for ``duration_s``
     POWER_CUT = "power_cut"  # the device's cabinet has no power: the whole line is gone
+    DARK = "dark"  # a camera sees next to nothing
+    COVERED = "covered"  # something hangs before a camera
+    MOVED = "moved"  # a camera looks elsewhere
+    INTRUDER = "intruder"  # somebody walks through a camera's picture once, in ten seconds
+    GARBAGE = "garbage"  # answers are nonsense
 
 
 _NEED_MEASURE = {FaultKind.OFFSET, FaultKind.SENTINEL, FaultKind.SPIKE}

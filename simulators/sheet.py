@@ -207,4 +207,5 @@ _WIRED = (
         Shown("power", _TENTH), Shown("flow", _THOUSANDTH), *_HEAT, Shown("status", _ONE),
     ),
 )  # fmt: skip
-SHEETS: Mapping[str, Sheet] = {sheet.model: sheet for sheet in (_EM3, _EM1, _WM1, _AHU1, *_WIRED)}
+_CAMERA = Sheet("rtsp-camera", ())  # its pictures are in hall.py
+SHEETS: Mapping[str, Sheet] = {sheet.model: sheet for sheet in (_EM3, _EM1, _WM1, _AHU1, *_WIRED, _CAMERA)}

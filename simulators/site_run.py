@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from rules.model.line import AnyLine, Cjt188Line, Dlt645Line, MbusLine, ModbusLine
+from rules.model.line import AnyLine, CameraLine, Cjt188Line, Dlt645Line, MbusLine, ModbusLine
 from rules.model.site import SiteFile
-from simulators import cjt188_meter, control, dlt645_meter, mbus_meter, modbus_meter
+from simulators import cjt188_meter, control, dlt645_meter, mbus_meter, modbus_meter, rtsp_camera
 from simulators.faults import LINE_DOWN, FaultBoard, read_faults
 from simulators.served import HOST, PortTakenError, ServedDevice
 from simulators.truth import TruthLog
@@ -105,6 +105,8 @@ async def _serve(line: AnyLine, devices: Sequence[ServedDevice], seed: int) -> C
             return (await cjt188_meter.serve_line(line, devices, seed)).close
         case MbusLine():
             return (await mbus_meter.serve_line(line, devices, seed)).close
+        case CameraLine():
+            return (await rtsp_camera.serve_line(line, devices, seed)).close
         case _:
             raise UnfitSiteError(f"line '{line.code}' is {line.driver}, which the simulator does not speak yet")
 
