@@ -5,9 +5,12 @@ from datetime import datetime
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
 from drivers.bacnet.line import BacnetDriver
 from drivers.bacnet.profile import BacnetProfile
+from drivers.camera.line import CameraDriver
+from drivers.camera.profile import CameraProfile
 from drivers.cjt188.line import Cjt188Driver
 from drivers.cjt188.profile import Cjt188Profile
 from drivers.dlt645.line import Dlt645Driver
@@ -18,7 +21,7 @@ from drivers.mbus.profile import MbusProfile
 from drivers.modbus.line import ModbusDriver
 from drivers.modbus.profile import ModbusProfile
 from drivers.profile import InvalidProfileError, Profile, check, toml
-from rules.model.line import AnyLine, BacnetLine, Cjt188Line, Dlt645Line, MbusLine, ModbusLine
+from rules.model.line import AnyLine, BacnetLine, CameraLine, Cjt188Line, Dlt645Line, MbusLine, ModbusLine
 
 NEAR_MOST = 4
 MODBUS = "modbus"  # what a profile speaks that does not say it
@@ -28,6 +31,7 @@ PROFILES: Mapping[str, type[Profile]] = {
     "cjt188": Cjt188Profile,
     "mbus": MbusProfile,
     "bacnet": BacnetProfile,
+    "camera": CameraProfile,
 }
 
 
@@ -35,8 +39,11 @@ class NoDriverError(ValueError):
     """There is no driver for a line; one sentence."""
 
 
-def driver_of(line: AnyLine, now: Callable[[], datetime]) -> Driver:
-    """Give the driver of a line; ``now`` stamps the readings.  Raises NoDriverError."""
+def driver_of(line: AnyLine, now: Callable[[], datetime], keep: Path | None = None) -> Driver:
+    """Give the driver of a line; ``now`` stamps the readings.  Raises NoDriverError.
+
+    ``keep`` is a folder for what a driver keeps on disk (clips of cameras); None: nothing is kept.
+    """
     match line:
         case ModbusLine():
             return ModbusDriver(line, now)
@@ -48,6 +55,8 @@ def driver_of(line: AnyLine, now: Callable[[], datetime]) -> Driver:
             return Cjt188Driver(line, now)
         case MbusLine():
             return MbusDriver(line, now)
+        case CameraLine():
+            return CameraDriver(line, now, keep)
         case _:
             raise NoDriverError(f"line '{line.code}': there is no driver for {line.driver} yet")
 

@@ -8,6 +8,7 @@ from drivers.profile import Profile
 from rules.model.event import Event
 from rules.model.point import Point
 from rules.model.reading import Reading
+from rules.model.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,17 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One device on a line and the points that are wanted of it; ``address`` is as its protocol writes it."""
+    """One device on a line and the points that are wanted of it; ``address`` is as its protocol writes it.
+
+    ``watch`` is what a camera looks out for, its schedules in the time of ``timezone``.
+    """
 
     code: str
     address: str
     profile: Profile
     points: tuple[Asked, ...]
+    watch: Watch | None = None
+    timezone: str = "UTC"
 
 
 class Station(Protocol):

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from rules.model.point import Kind
+from rules.model.watch import Watch
 
 ProfileCode = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
@@ -69,6 +70,10 @@ class Profile(Part):
     def measures(self) -> Sequence[Measure]:
         """All measures in the order of the file."""
         raise NotImplementedError
+
+    def wanted(self, _watch: Watch | None) -> Sequence[Measure]:
+        """Give the measures that become points of a device that is watched so; all, but for cameras."""
+        return self.measures
 
 
 def twice(measures: Iterable[Measure]) -> Iterable[str]:

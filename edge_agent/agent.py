@@ -18,6 +18,7 @@ from edge_agent.roster import Roster
 from edge_agent.spool import Spool
 
 RESTART_WAIT_S = 5.0
+CLIPS = "clips"  # folder of what cameras saw, beside the spool
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +34,12 @@ async def run(config: EdgeConfig, broker: Broker, data_dir: Path, *, backfill: P
     try:
         if backfill is not None:
             await asyncio.to_thread(history.bring_in, backfill, config, spool, wall_clock())
-        await _work(config, broker, spool)
+        await _work(config, broker, spool, data_dir / CLIPS)
     finally:
         spool.close()
 
 
-async def _work(config: EdgeConfig, broker: Broker, spool: Spool) -> None:
+async def _work(config: EdgeConfig, broker: Broker, spool: Spool, clips: Path) -> None:
     clock, health, roster = Clock(spool.newest), Health(), Roster(config, spool.points())
     publisher = Publisher(config, broker, spool=spool, roster=roster, clock=clock, health=health)
 
@@ -46,7 +47,7 @@ async def _work(config: EdgeConfig, broker: Broker, spool: Spool) -> None:
         line = config.lines[line_number]
         return lambda: LinePoller(
             line,
-            driver_of(line.line, clock.now),
+            driver_of(line.line, clock.now, clips),
             spool=spool,
             publisher=publisher,
             roster=roster,

@@ -95,7 +95,8 @@ def read(path: Path) -> tuple[site.SiteFile, dict[str, Device]]:
     except site.InvalidSiteError as error:
         raise InvalidConfigError([f"{path}: {problem}" for problem in error.problems]) from None
     problems: list[str] = []
-    devices = {device.code: polled for device in file.device if (polled := _device(device, problems))}
+    timezone = file.site.timezone
+    devices = {device.code: polled for device in file.device if (polled := _device(device, timezone, problems))}
     if problems:
         raise InvalidConfigError([f"{path}: {problem}" for problem in problems])
     return file, devices
@@ -116,7 +117,7 @@ def _toml(path: Path) -> dict[str, object]:
         raise InvalidConfigError([f"{path} is not valid TOML: {str(error).rstrip('.')}."]) from None
 
 
-def _device(device: site.Device, problems: list[str]) -> Device | None:
+def _device(device: site.Device, timezone: str, problems: list[str]) -> Device | None:
     try:
         profile = catalogue.load(device.profile)
     except InvalidProfileError as error:
@@ -128,8 +129,9 @@ def _device(device: site.Device, problems: list[str]) -> Device | None:
         for name in device.units
         if name not in measures
     )
-    points = [_point(device, measure, problems) for measure in profile.measures]
-    return Device(device.code, device.address, profile, tuple(point for point in points if point is not None))
+    points = [_point(device, measure, problems) for measure in profile.wanted(device.watch)]
+    placed = tuple(point for point in points if point is not None)
+    return Device(device.code, device.address, profile, placed, device.watch, timezone)
 
 
 def _point(device: site.Device, measure: Measure, problems: list[str]) -> Asked | None:

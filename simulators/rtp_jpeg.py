@@ -34,7 +34,12 @@ def packets(jpeg: bytes, size: tuple[int, int], *, sequence: int, ticks: int, so
         chunk = data[offset : offset + PACKET_BYTES]
         last = offset + PACKET_BYTES >= len(data)
         head = struct.pack(
-            ">BBHII", 0x80, PAYLOAD_TYPE | (0x80 if last else 0), (sequence + number) & 0xFFFF, ticks & 0xFFFFFFFF, source
+            ">BBHII",
+            0x80,
+            PAYLOAD_TYPE | (0x80 if last else 0),
+            (sequence + number) & 0xFFFF,
+            ticks & 0xFFFFFFFF,
+            source,
         )
         picture = struct.pack(">IBBBB", offset, SUBSAMPLED, OWN_TABLES, size[0] // 8, size[1] // 8)
         quantisers = struct.pack(">BBH", 0, 0, len(tables)) + tables if offset == 0 else b""

@@ -149,9 +149,13 @@ class OsdpLine(_Wire):
 
 
 class CameraLine(_Line):
-    """One video stream; the password of ``user`` is the credential ``camera-<code>-password``."""
+    """One video stream; the password of ``user`` is the credential ``camera-<code>-password``.
+
+    ``timeout_s`` is how long the stream may be still before it counts as lost.
+    """
 
     driver: Literal["camera"]
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     url: Annotated[str, StringConstraints(pattern=r"^rtsps?://[^\s@]+$", max_length=500)]
     user: str | None = None
 

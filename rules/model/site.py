@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator
 
 from rules.model.line import Line, address_fault
 from rules.model.part import Code, Name, Named, Part
+from rules.model.watch import Watch
 
 SHOWN_CHARACTERS_MAX = 80  # of what stands in the file, in a sentence about it
 
@@ -98,7 +99,7 @@ class Device(Named):
     ``space`` is where it hangs (building, floor or unit), ``serves`` the units that a tenant meter measures,
     ``parent`` the meter upstream, ``multiplier`` the CT/PT ratio between meter face and consumption,
     ``units`` the unit per measure where the site expects another spelling than the profile, ``zone`` what a camera or
-    a door watches.
+    a door watches, ``watch`` what a camera looks out for.
     """
 
     line: Code
@@ -112,6 +113,7 @@ class Device(Named):
     multiplier: Annotated[Decimal, Field(gt=0, decimal_places=4)] = Decimal(1)
     units: Mapping[str, str] = Field(default_factory=dict)
     zone: Code | None = None
+    watch: Watch | None = None
 
     @field_validator("address", mode="before")
     @classmethod
@@ -292,6 +294,8 @@ def _misaddressed(site: SiteFile) -> Iterable[str]:
         if form:
             said = f"its address on line '{device.line}' is {form}, but the file has '{device.address}'"
             yield f"device '{device.code}': {said}."
+        if device.watch is not None and drivers.get(device.line, "camera") != "camera":
+            yield f"device '{device.code}' has a watch, but line '{device.line}' is no camera; take the watch out."
 
 
 def _reversed(site: SiteFile) -> Iterable[str]:

@@ -1,0 +1,11 @@
+"""The address of a stream with who we are in it."""
+
+from urllib.parse import quote
+
+
+def url_of(place: str, user: str | None, password: str | None) -> str:
+    """Give the URL with user and password, as FFmpeg wants it; it is shown to nobody."""
+    if user is None:
+        return place
+    scheme, _, rest = place.partition("://")
+    return f"{scheme}://{quote(user, safe='')}:{quote(password or '', safe='')}@{rest}"
