@@ -7,7 +7,7 @@ PAYLOAD_TYPE = 26  # RFC 3551, table 5
 TICKS_PER_S = 90_000
 PACKET_BYTES = 1400
 OWN_TABLES = 255  # Q: the quantisation tables are in the first packet
-SUBSAMPLED = 1  # type: colours at half the width and height (4:2:0)
+SUBSAMPLED = 1  # the type for colours at half the width and height (4:2:0)
 SIDE_MAX = 2040  # pixels: width and height travel as eighths in one byte
 
 _START, _TABLES, _SCAN = 0xD8, 0xDB, 0xDA

@@ -145,7 +145,8 @@ class RtspServer:
 
     async def _talk(self, talk: _Talk) -> None:
         try:
-            while request := await self._request(talk.reader):
+            while True:
+                request = await self._request(talk.reader)
                 if FaultKind.GARBAGE in self.camera.kinds():
                     talk.writer.write(GARBAGE)
                     return
@@ -162,8 +163,8 @@ class RtspServer:
                 talk.playing.cancel()
             talk.writer.transport.abort()
 
-    async def _request(self, reader: asyncio.StreamReader) -> tuple[str, str, dict[str, str]] | None:
-        """Give method, path and headers; None at the end.  What a player says about its own reception is passed over."""
+    async def _request(self, reader: asyncio.StreamReader) -> tuple[str, str, dict[str, str]]:
+        """Give method, path and headers.  What a player says about its own reception is passed over."""
         while (first := await reader.readexactly(1)) == b"$":
             length = int.from_bytes((await reader.readexactly(3))[1:], "big")
             await reader.readexactly(length)

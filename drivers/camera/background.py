@@ -1,4 +1,4 @@
-"""The scene without what moves in it, learnt slowly: what stands out from it, and whether it is still the same scene."""
+"""The scene without what moves in it, learnt slowly: what stands out, and whether it is still the same."""
 
 import cv2
 import numpy as np

@@ -1,13 +1,15 @@
 """Short clips around events, in a ring on disk: bounded in bytes and in age, whole files only.
 
-A clip is VP8 in WebM, which browsers play.  It is written under another name and renamed when it is whole and on the
-disk; what a kill leaves of one is cleared away at the next start and never counted.  A name tells camera, time (UTC)
-and cause: ``CAM-1-20261129T181500.123Z-zone.webm``.
+A clip is MPEG-4 Part 2 in MP4: a fifth of the bytes of single JPEGs for next to no work (VP8 takes 0.1 s a picture).
+It is written under another name and renamed when it is whole and on the disk; what a kill leaves of one is cleared
+away at the next start and never counted.  A name tells camera, time (UTC) and cause:
+``CAM-1-20261129T181500.123Z-zone.mp4``.
 """
 
 import os
 import re
 import shutil
+import struct
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -25,8 +27,10 @@ QUALITY = 80  # of the pictures that wait in memory
 WRITES = 3  # pictures that are written for each that comes, until the clip has caught up
 FREE_BYTES_MIN = 64 * 1024 * 1024  # left to what matters more than clips
 PICTURES_MAX = int((BEFORE_S + LONGEST_S) * 10) + 10
-CODEC = cv2.VideoWriter.fourcc(*"VP80")
-PART = ".part.webm"
+CODEC = cv2.VideoWriter.fourcc(*"mp4v")
+PART = ".part.mp4"
+LARGE = 1  # length of a box whose real length follows
+INDEX_BYTES_MAX = 1 << 20
 TIME = "%Y%m%dT%H%M%S.%f"
 
 
@@ -38,7 +42,7 @@ class Ring:
         self._camera = camera
         self._bytes_max = bytes_max
         self._age_max = age_max
-        self._name = re.compile(re.escape(camera) + r"-(\d{8}T\d{6}\.\d{3})Z-[a-z]+\.webm")
+        self._name = re.compile(re.escape(camera) + r"-(\d{8}T\d{6}\.\d{3})Z-[a-z]+\.mp4")
 
     def clear_parts(self) -> None:
         """Remove what a killed process has left half done."""
@@ -72,12 +76,12 @@ class Ring:
 
     def keep(self, part: Path, pictures: int, now: datetime) -> None:
         """Take a finished clip in, if it is as long as it should be: on a full disk the writer is silent."""
-        if _length(part) < pictures:
+        if not part.exists() or _length(part) < pictures:
             part.unlink(missing_ok=True)
             raise OSError("it could not be written whole; is the disk full?")
         with part.open("rb+") as file:
             os.fsync(file.fileno())
-        part.replace(self._folder / (part.name[1:].removesuffix(PART) + ".webm"))
+        part.replace(self._folder / (part.name[1:].removesuffix(PART) + ".mp4"))
         folder = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -162,9 +166,19 @@ class _Clip:
 
 
 def _length(path: Path) -> int:
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    pictures = 0
-    while pictures < PICTURES_MAX and capture.grab():
-        pictures += 1
-    capture.release()
-    return pictures
+    """Give how many pictures an MP4 file holds (ISO/IEC 14496-12: the count in ``stsz``); 0 if a part is missing."""
+    size, place, pictures = path.stat().st_size, 0, 0
+    with path.open("rb") as file:
+        while place < size:
+            file.seek(place)
+            length, kind = struct.unpack(">I4s", file.read(8).ljust(8, b"\0"))
+            if length == LARGE:
+                length = int.from_bytes(file.read(8), "big")
+            if length < 8:  # noqa: PLR2004  # a box has a head
+                return 0
+            if kind == b"moov":
+                index = file.read(min(length, INDEX_BYTES_MAX))
+                found = index.find(b"stsz")
+                pictures = int.from_bytes(index[found + 12 : found + 16], "big") if found >= 0 else 0
+            place += length
+    return pictures if place == size else 0

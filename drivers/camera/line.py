@@ -70,9 +70,7 @@ class CameraStation:
 
     async def read(self) -> list[Reading]:
         """Give a reading for every point; raises UnreachableError when the camera does not answer."""
-        said = self._fresh()
-        if said is None:
-            said = await self._wait()
+        said = self._fresh() or await self._wait()
         if isinstance(said, Lost) and not said.answers:
             raise UnreachableError(said.reason, link=True)
         at = self._driver.now()
@@ -112,8 +110,7 @@ class CameraStation:
                     if isinstance(watcher.said, Seen):
                         return watcher.said
                     if watcher.said is not None:
-                        lost = watcher.said
-                        return lost
+                        return watcher.said
         except TimeoutError:
             return watcher.said if isinstance(watcher.said, Lost) else lost
 

@@ -129,7 +129,7 @@ class Watcher:
     def _patience_s(self, message: Message) -> float | None:
         match message:
             case Seen():
-                return self._timeout_s
+                return self._timeout_s + SLACK_S  # the process itself notices at its time-out, if it can
             case Trying():
                 return TRIES * self._timeout_s + SLACK_S
             case Lost(wait_s=wait_s):

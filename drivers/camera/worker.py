@@ -43,7 +43,7 @@ from rules.model.event import STILL_BYTES_MAX
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.5, 15.0
 MEMORY_BYTES_MAX = 1_500_000_000  # of data; a picture that needs more ends the process
 PIXELS_MAX = 4096 * 2304
-RATE_S = 5.0
+RATE_S, RATE_LEAST_S = 5.0, 0.5
 RATE_PICTURES_MAX = 1000
 PRUNE_S = 60.0
 NICENESS = 5
@@ -144,7 +144,8 @@ class Eye:
             self._recorder.take(seen, at_s, now)
         for cause in verdict.begun:
             self._snap(cause, seen, at_s, now)
-        self._tell(_seen(verdict, self._per_s(at_s)))
+        if (per_s := self._per_s(at_s)) is not None:
+            self._tell(_seen(verdict, per_s))
         if at_s - self._pruned_s > PRUNE_S:
             self._tidy()
 
@@ -168,11 +169,12 @@ class Eye:
         except OSError as error:
             self._complain(f"old clips cannot be removed: {error}")
 
-    def _per_s(self, at_s: float) -> float:
-        while self._came and at_s - self._came[0] > RATE_S:
+    def _per_s(self, at_s: float) -> float | None:
+        """Give the pictures a second of the last RATE_S; None before there is a rate."""
+        while at_s - self._came[0] > RATE_S:
             self._came.popleft()
-        span_s = at_s - self._came[0] if self._came else 0.0
-        return round((len(self._came) - 1) / span_s, 1) if span_s > 0 else 0.0
+        span_s = at_s - self._came[0]
+        return round((len(self._came) - 1) / span_s, 1) if span_s >= RATE_LEAST_S else None
 
     def _now(self) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=self._settings.ahead_s)

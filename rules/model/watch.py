@@ -15,9 +15,9 @@ CORNERS_MAX = 32
 WINDOWS_MAX = 16
 SMALLEST_ZONE = 0.001  # share of the picture: below it no foot ever stands in a zone
 SHORTEST_LINE = 0.02  # share of the picture's side
-WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEK: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class Window(Part):
