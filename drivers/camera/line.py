@@ -8,7 +8,6 @@ from pathlib import Path
 from drivers.camera.message import Lost, Seen, Settings
 from drivers.camera.process import Watcher
 from drivers.camera.profile import CameraProfile, Sight
-from drivers.camera.url import url_of
 from drivers.credentials import credential
 from drivers.driver import Device
 from drivers.errors import MisconfiguredError, UnreachableError
@@ -128,11 +127,11 @@ class CameraStation:
 
     def _settings(self) -> Settings:
         line, keep = self._driver.line, self._driver.keep
-        password = credential(f"camera-{line.code}-password")
         return Settings(
             camera=self._device.code,
-            url=url_of(line.url, line.user, password),
-            place=line.place,
+            place=line.url,
+            user=line.user,
+            password=credential(f"camera-{line.code}-password"),
             timeout_s=line.timeout_s,
             watch=self._watch,
             timezone=self._device.timezone,

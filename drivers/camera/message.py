@@ -22,11 +22,12 @@ class _Message(BaseModel):
 
 
 class Settings(_Message):
-    """What to watch; the first line to the process.  ``url`` may hold a password and is shown to nobody."""
+    """What to watch; the first line to the process.  ``place`` is the URL of the stream, without a password."""
 
     camera: str
-    url: Annotated[str, Field(repr=False)]
-    place: str  # the same without a password, for sentences
+    place: str
+    user: str | None
+    password: Annotated[str | None, Field(repr=False)]
     timeout_s: float
     watch: Watch
     timezone: str

@@ -25,7 +25,7 @@ from drivers.camera.message import (
 )
 
 START_S = 30.0  # from the start of the process to its first word
-TRIES = 3.0  # time-outs that opening a stream may take: greeting, opening, first picture
+TRIES = 3.0  # time-outs that opening a stream may take: connecting, opening, first picture
 SLACK_S = 2.0
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.2, 30.0
 EVENTS_MAX = 10  # stills that wait to be taken; some 2 MB

@@ -2,6 +2,8 @@
 
 from urllib.parse import quote
 
+LOOPBACK = "127.0.0.1"
+
 
 def url_of(place: str, user: str | None, password: str | None) -> str:
     """Give the URL with user and password, as FFmpeg wants it; it is shown to nobody."""

@@ -24,7 +24,6 @@ from pydantic import BaseModel
 
 from drivers.camera import picture
 from drivers.camera.clips import Recorder, Ring
-from drivers.camera.greeting import NoPictureError, greet
 from drivers.camera.judge import Judge, Verdict
 from drivers.camera.message import (
     LINE_BYTES_MAX,
@@ -38,6 +37,8 @@ from drivers.camera.message import (
     line_of,
 )
 from drivers.camera.picture import Colour
+from drivers.camera.relay import NoPictureError, Relay
+from drivers.camera.url import url_of
 from rules.model.event import STILL_BYTES_MAX
 
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.5, 15.0
@@ -97,7 +98,6 @@ class Eye:
 
         Every picture is taken from the stream, so that none is old; only some are judged.
         """
-        place = self._settings.place
         with self._stream() as stream:
             due_s = 0.0
             while stream.grab():
@@ -110,32 +110,30 @@ class Eye:
                 if good:
                     self._look(np.asarray(seen, np.uint8), at_s)
                     yield
-        raise NoPictureError(f"the stream of {place} has ended", answers=False)
 
     @contextmanager
     def _stream(self) -> Iterator[cv2.VideoCapture]:
         settings, place = self._settings, self._settings.place
-        if place.startswith("rtsp:"):
-            greet(place, settings.timeout_s, known=settings.url != place)
         wait_ms = max(1, int(settings.timeout_s * 1000))
         wanted = (
             (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, wait_ms), (cv2.CAP_PROP_READ_TIMEOUT_MSEC, wait_ms),
             (cv2.CAP_PROP_N_THREADS, 1),
         )  # fmt: skip
-        stream = cv2.VideoCapture(settings.url, cv2.CAP_FFMPEG, [number for pair in wanted for number in pair])
-        try:
-            if not stream.isOpened():
-                raise NoPictureError(
-                    f"{place} answers but gives no stream; check user, password, path and codec", answers=True
-                )
-            wide, high = (int(stream.get(n)) for n in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-            if not 0 < wide * high <= PIXELS_MAX:
-                raise NoPictureError(
-                    f"the pictures of {place} have {wide} x {high} pixels; take a smaller stream of it", answers=True
-                )
-            yield stream
-        finally:
-            stream.release()
+        with Relay(place, settings.timeout_s, known=settings.user is not None) as relay:
+            url = url_of(relay.place, settings.user, settings.password)
+            stream = cv2.VideoCapture(url, cv2.CAP_FFMPEG, [number for pair in wanted for number in pair])
+            try:
+                if not stream.isOpened():
+                    raise relay.failure(seen=False)
+                wide, high = (int(stream.get(n)) for n in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+                if not 0 < wide * high <= PIXELS_MAX:
+                    raise NoPictureError(
+                        f"the pictures of {place} have {wide} x {high} pixels; take a smaller stream", answers=True
+                    )
+                yield stream
+                raise relay.failure(seen=bool(self._came))
+            finally:
+                stream.release()
 
     def _look(self, seen: Colour, at_s: float) -> None:
         now = self._now()

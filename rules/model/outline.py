@@ -30,12 +30,12 @@ def _between(start: Place, end: Place, place: Place) -> bool:
 def crossed(start: Place, end: Place, before: Place, after: Place) -> str:
     """Say how a step from before to after crosses a segment: 'right', 'left', or '' where it does not.
 
-    A step that begins on the line counts with the side that it leads to, one that ends there does not count yet.
+    The line itself belongs to its left, so that who steps on it and back has crossed it once each way.
     """
-    there, here = turn(start, end, before), turn(start, end, after)
-    if here == 0 or there * here > 0 or not meet(start, end, before, after):
+    there, here = turn(start, end, before) > 0, turn(start, end, after) > 0
+    if there == here or not meet(start, end, before, after):
         return ""
-    return "right" if here > 0 else "left"
+    return "right" if here else "left"
 
 
 def within(polygon: Sequence[Place], place: Place) -> bool:

@@ -123,3 +123,36 @@ async def reads_until(station: Any, true: Callable[[Values], bool], timeout_s: f
                 if true(said := values(await station.read())):
                     return said
             await asyncio.sleep(0.1)
+
+
+class Redirecting:
+    """A camera that asks for the password first, and sends whoever gives it to another host."""
+
+    def __init__(self, port: int, to: int) -> None:
+        self.port, self.to = port, to
+        self.asked: list[str] = []
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, HOST, self.port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                asked = (await reader.readuntil(b"\r\n\r\n")).decode()
+                self.asked.append(asked)
+                number = asked.partition("CSeq: ")[2].split()[0]
+                more = f"Location: rtsp://{HOST}:{self.to}/other\r\n"
+                status = "302 Moved"
+                if "Authorization" not in asked:
+                    status, more = "401 Unauthorized", 'WWW-Authenticate: Basic realm="x"\r\n'
+                if asked.startswith("OPTIONS"):
+                    status, more = "200 OK", ""
+                writer.write(f"RTSP/1.0 {status}\r\nCSeq: {number}\r\n{more}\r\n".encode())
+        writer.transport.abort()

@@ -21,7 +21,8 @@ from rules.model.line import CameraLine
 from rules.model.quality import Quality
 from simulators.faults import FaultKind
 from simulators.rtsp_camera import Login
-from tests.contract.ground_camera import TIMEOUT_S, Answering, CameraGround, device_of, reads_until, values
+from tests.contract.ground_camera import TIMEOUT_S, Answering, CameraGround, Redirecting, device_of, reads_until, values
+from tests.field import free_port
 
 WAITS_MAX = 8  # times the line's time-out that any call may take
 RESTARTS = 20
@@ -191,7 +192,7 @@ REFUSALS = {
     "404 Not Found": "no such stream; correct the path",
     "302 Moved\r\nLocation: rtsp://127.0.0.1:1/other": "another place, where we do not go",
     "454 Session Not Found": "refuses the stream (RTSP 454)",
-    "401 Unauthorized": "asks for a password",
+    "401 Unauthorized": "asks for user and password",
 }
 
 
@@ -207,6 +208,21 @@ async def test_a_camera_that_answers_but_gives_no_picture_is_read_as_not_online(
     assert (readings[0].value, readings[0].quality) == (0.0, Quality.GOOD)
     assert {(reading.value, reading.quality) for reading in readings[1:]} == {(None, Quality.BAD)}
     assert all(REFUSALS[status] in reading.error for reading in readings[1:])
+
+
+async def test_a_camera_that_sends_us_to_another_host_is_not_followed_and_learns_no_password_for_it() -> None:
+    ground = CameraGround()
+    elsewhere = Answering(free_port(), b"")
+    driver = CameraDriver(ground.line.model_copy(update={"user": "viewer"}), now)
+    async with elsewhere, Redirecting(ground.port, elsewhere.port) as camera:
+        try:
+            readings = await driver.station(ground.device).read()
+        finally:
+            await driver.close()
+        assert any("Authorization" in asked for asked in camera.asked)
+        assert elsewhere.asked == []
+    assert readings[0].value == 0.0
+    assert "sends us to another place" in readings[1].error
 
 
 async def test_a_stream_of_frames_without_an_end_takes_neither_the_gateway_nor_its_memory() -> None:
