@@ -231,9 +231,9 @@ def _description() -> str:
 async def serve_line(line: CameraLine, devices: Sequence[ServedDevice], seed: int) -> RtspServer:
     """Listen where the line leads until ``close()``; raises PortTakenError or UnfitSiteError."""
     host, _, path = line.url.partition("://")[2].partition("/")
-    port = host.partition(":")[2] or "554"
+    port = host.partition(":")[2]
     if len(devices) != 1 or not port.isdecimal():
-        raise UnfitSiteError(f"line '{line.code}' needs one camera and a port for the simulator; it has {len(devices)}")
+        raise UnfitSiteError(f"line '{line.code}' needs one camera, and a port in its url, to be simulated")
     device = devices[0]
     camera = Camera(Hall(device.device.code, seed), device.now, device.faults, path=f"/{path}")
     server = RtspServer(camera)
