@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import IO
 from uuid import uuid4
@@ -42,7 +42,7 @@ from drivers.camera.url import url_of
 from rules.model.event import STILL_BYTES_MAX
 
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.5, 15.0
-MEMORY_BYTES_MAX = 1_500_000_000  # of data; a picture that needs more ends the process
+MEMORY_BYTES_MAX = 700_000_000  # of data; a picture that needs more ends the process
 PIXELS_MAX = 4096 * 2304
 RATE_S, RATE_LEAST_S = 5.0, 0.5
 RATE_PICTURES_MAX = 1000
@@ -199,12 +199,22 @@ def _listen(again: threading.Event) -> None:
     os._exit(0)
 
 
+def _bound() -> None:
+    """Take little, and leave no core with pictures and the password in it.
+
+    A service whose system calls are filtered may not set limits; its unit has set them.
+    """
+    for limit, most in ((resource.RLIMIT_DATA, MEMORY_BYTES_MAX), (resource.RLIMIT_CORE, 0)):
+        with suppress(OSError, ValueError):
+            resource.setrlimit(limit, (most, most))
+    with suppress(OSError):
+        os.nice(NICENESS)
+    cv2.setNumThreads(1)
+
+
 def main() -> None:
     """Watch until the input ends."""
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold pictures and the password
-    os.nice(NICENESS)
-    cv2.setNumThreads(1)
+    _bound()
     out = os.fdopen(os.dup(1), "wb")
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)  # libraries may print; messages go another way

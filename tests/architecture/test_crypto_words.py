@@ -119,13 +119,17 @@ def test_the_log_goes_one_way_out_of_every_program() -> None:
     assert [name for name in outlets if "logging" in (ROOT / name).read_text("utf-8")] == ["deploy/logs.py"]
 
 
-def test_only_deploy_starts_processes() -> None:
+def test_only_deploy_starts_processes_but_for_the_one_that_decodes_what_cameras_send() -> None:
     starts = {"subprocess", "multiprocessing", "pty"}
     found = [_name(path) for path in SOURCES if {one.partition(".")[0] for one in _imports(_tree(path))} & starts]
     assert not [name for name in found if not name.startswith("deploy/")]
     calls = re.compile(r"\b(os\.(exec|spawn|fork)\w*|create_subprocess_\w+)\(")
     hit = [_name(path) for path in SOURCES if calls.search(path.read_text("utf-8"))]
-    assert not [name for name in hit if not name.startswith("deploy/")]
+    assert [name for name in hit if not name.startswith("deploy/")] == ["drivers/camera/process.py"]
+    started = (ROOT / "drivers/camera/process.py").read_text("utf-8")
+    assert (
+        '            sys.executable, "-P", "-m", "drivers.camera.worker",\n' in started
+    )  # itself, no shell, no argument
 
 
 def test_no_private_key_is_in_the_repository() -> None:

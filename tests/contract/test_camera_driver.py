@@ -5,7 +5,7 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from drivers.errors import MisconfiguredError, UnreachableError
 from rules.model.event import STILL_BYTES_MAX, Still
 from rules.model.line import CameraLine
 from rules.model.quality import Quality
+from simulators import rtsp_camera
 from simulators.faults import FaultKind
 from simulators.rtsp_camera import Login
 from tests.contract.ground_camera import TIMEOUT_S, Answering, CameraGround, Redirecting, device_of, reads_until, values
@@ -225,7 +226,24 @@ async def test_a_camera_that_sends_us_to_another_host_is_not_followed_and_learns
     assert "sends us to another place" in readings[1].error
 
 
-async def test_a_stream_of_frames_without_an_end_takes_neither_the_gateway_nor_its_memory() -> None:
+async def test_a_picture_without_an_end_is_given_up_within_a_bound(
+    station: CameraStation, ground: CameraGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = rtsp_camera.packets
+
+    def endless(jpeg: bytes, size: tuple[int, int], *, sequence: int, ticks: int, source: int) -> Iterator[bytes]:
+        for packet in whole(jpeg, size, sequence=sequence, ticks=0 * ticks, source=source):
+            yield packet[:1] + bytes([packet[1] & 0x7F]) + packet[2:]  # no marker: the picture goes on
+
+    monkeypatch.setattr(rtsp_camera, "packets", endless)
+    await lost(station)
+    pid = station.watcher.pid
+    assert pid is None or psutil.Process(pid).memory_info().rss < 600_000_000
+    monkeypatch.undo()
+    await reads_until(station, lambda said: said["online"] == 1.0, 40)
+
+
+async def test_a_description_without_an_end_takes_neither_the_gateway_nor_its_memory() -> None:
     ground = CameraGround()
     head = b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nContent-Type: application/sdp\r\n"
     answer = head + b"Content-Length: 2000000000\r\n\r\n" + DESCRIPTION
