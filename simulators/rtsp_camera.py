@@ -1,14 +1,14 @@
 """A camera as an RTSP server (RFC 2326): live drawn pictures as JPEG over RTP, inside the one TCP connection.
 
 It misbehaves as its faults say: SILENT reads and answers nothing and sends nothing, GARBAGE sends bytes that are no
-RTSP, RESTART drops every connection, FREEZE shows one picture for ever, DARK, COVERED, MOVED and INTRUDER change it.
+RTSP, FREEZE shows one picture for ever, DARK, COVERED, MOVED and INTRUDER change it.
 """
 
 import asyncio
 import base64
 import hmac
 import struct
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -152,8 +152,6 @@ class RtspServer:
                     return
                 while FaultKind.SILENT in self.camera.kinds():  # noqa: ASYNC110  # a fault board tells nobody of a change
                     await asyncio.sleep(SILENT_LOOK_S)
-                if FaultKind.RESTART in self.camera.kinds():
-                    return
                 self._answer(talk, *request)
                 await talk.writer.drain()
         except (ConnectionError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -215,10 +213,8 @@ class RtspServer:
                 await asyncio.sleep(start_s + turn / FRAMES_PER_S - loop.time())
 
     def _gone(self, talk: _Talk) -> bool:
-        kinds: Collection[FaultKind] = self.camera.kinds()
-        if FaultKind.GARBAGE in kinds:
+        if FaultKind.GARBAGE in self.camera.kinds():
             talk.writer.write(GARBAGE)
-        if FaultKind.RESTART in kinds or FaultKind.GARBAGE in kinds:
             talk.writer.close()
         return talk.writer.is_closing()
 

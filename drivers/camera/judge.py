@@ -54,6 +54,7 @@ class Judge:
         self._flat: float | None = None
         self._line_until_s = float("-inf")
         self._strange_s = 0.0
+        self._blind = False  # dark, covered or moved: nothing else can be judged
         self._dark = Steady(FAULT_ON_S, FAULT_OFF_S)
         self._covered = Steady(FAULT_ON_S, FAULT_OFF_S)
         self._moved = Steady(FAULT_ON_S, FAULT_OFF_S)

@@ -123,10 +123,10 @@ class Eye:
             url = url_of(relay.place, settings.user, settings.password)
             stream = cv2.VideoCapture(url, cv2.CAP_FFMPEG, [number for pair in wanted for number in pair])
             try:
-                if not stream.isOpened():
-                    raise relay.failure(seen=False)
                 wide, high = (int(stream.get(n)) for n in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-                if not 0 < wide * high <= PIXELS_MAX:
+                if not stream.isOpened() or wide * high <= 0:
+                    raise relay.failure(seen=False)
+                if wide * high > PIXELS_MAX:
                     raise NoPictureError(
                         f"the pictures of {place} have {wide} x {high} pixels; take a smaller stream", answers=True
                     )
@@ -140,8 +140,9 @@ class Eye:
         verdict = self._judge.step(picture.shrink(seen), at_s, now.astimezone(self._zone))
         if self._recorder is not None:
             self._recorder.take(seen, at_s, now)
-        for cause in verdict.begun:
-            self._snap(cause, seen, at_s, now)
+        for number, cause in enumerate(verdict.begun):
+            # Two stills of a camera never have one moment: that is what they are told apart by.
+            self._snap(cause, seen, at_s, now + timedelta(milliseconds=number))
         if (per_s := self._per_s(at_s)) is not None:
             self._tell(_seen(verdict, per_s))
         if at_s - self._pruned_s > PRUNE_S:
@@ -175,7 +176,8 @@ class Eye:
         return round((len(self._came) - 1) / span_s, 1) if span_s >= RATE_LEAST_S else None
 
     def _now(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self._settings.ahead_s)
+        now = datetime.now(UTC) + timedelta(seconds=self._settings.ahead_s)
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
     def _complain(self, reason: str) -> None:
         self._tell(Unkept(reason=reason[:REASON_CHARACTERS_MAX]))

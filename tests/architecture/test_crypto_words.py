@@ -119,7 +119,8 @@ def test_the_log_goes_one_way_out_of_every_program() -> None:
     assert [name for name in outlets if "logging" in (ROOT / name).read_text("utf-8")] == ["deploy/logs.py"]
 
 
-def test_only_deploy_starts_processes_but_for_the_one_that_decodes_what_cameras_send() -> None:
+def test_only_deploy_starts_processes() -> None:
+    """And one driver: what cameras send is decoded in a process that may hang and crash."""
     starts = {"subprocess", "multiprocessing", "pty"}
     found = [_name(path) for path in SOURCES if {one.partition(".")[0] for one in _imports(_tree(path))} & starts]
     assert not [name for name in found if not name.startswith("deploy/")]
