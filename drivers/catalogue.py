@@ -17,8 +17,10 @@ from drivers.mbus.line import MbusDriver
 from drivers.mbus.profile import MbusProfile
 from drivers.modbus.line import ModbusDriver
 from drivers.modbus.profile import ModbusProfile
+from drivers.onvif.line import OnvifDriver
+from drivers.onvif.profile import OnvifProfile
 from drivers.profile import InvalidProfileError, Profile, check, toml
-from rules.model.line import AnyLine, BacnetLine, Cjt188Line, Dlt645Line, MbusLine, ModbusLine
+from rules.model.line import AnyLine, BacnetLine, Cjt188Line, Dlt645Line, MbusLine, ModbusLine, OnvifLine
 
 NEAR_MOST = 4
 MODBUS = "modbus"  # what a profile speaks that does not say it
@@ -28,6 +30,7 @@ PROFILES: Mapping[str, type[Profile]] = {
     "cjt188": Cjt188Profile,
     "mbus": MbusProfile,
     "bacnet": BacnetProfile,
+    "onvif": OnvifProfile,
 }
 
 
@@ -48,6 +51,8 @@ def driver_of(line: AnyLine, now: Callable[[], datetime]) -> Driver:
             return Cjt188Driver(line, now)
         case MbusLine():
             return MbusDriver(line, now)
+        case OnvifLine():
+            return OnvifDriver(line, now)
         case _:
             raise NoDriverError(f"line '{line.code}': there is no driver for {line.driver} yet")
 
