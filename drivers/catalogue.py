@@ -5,6 +5,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from drivers.bacnet.line import BacnetDriver
 from drivers.bacnet.profile import BacnetProfile
@@ -19,8 +20,10 @@ from drivers.modbus.line import ModbusDriver
 from drivers.modbus.profile import ModbusProfile
 from drivers.onvif.line import OnvifDriver
 from drivers.onvif.profile import OnvifProfile
+from drivers.osdp.line import OsdpDriver
+from drivers.osdp.profile import OsdpProfile
 from drivers.profile import InvalidProfileError, Profile, check, toml
-from rules.model.line import AnyLine, BacnetLine, Cjt188Line, Dlt645Line, MbusLine, ModbusLine, OnvifLine
+from rules.model.line import AnyLine, BacnetLine, Cjt188Line, Dlt645Line, MbusLine, ModbusLine, OnvifLine, OsdpLine
 
 NEAR_MOST = 4
 MODBUS = "modbus"  # what a profile speaks that does not say it
@@ -31,6 +34,16 @@ PROFILES: Mapping[str, type[Profile]] = {
     "mbus": MbusProfile,
     "bacnet": BacnetProfile,
     "onvif": OnvifProfile,
+    "osdp": OsdpProfile,
+}
+DRIVERS: Mapping[type, Callable[[Any, Callable[[], datetime]], Driver]] = {
+    ModbusLine: ModbusDriver,
+    BacnetLine: BacnetDriver,
+    Dlt645Line: Dlt645Driver,
+    Cjt188Line: Cjt188Driver,
+    MbusLine: MbusDriver,
+    OnvifLine: OnvifDriver,
+    OsdpLine: OsdpDriver,
 }
 
 
@@ -40,21 +53,10 @@ class NoDriverError(ValueError):
 
 def driver_of(line: AnyLine, now: Callable[[], datetime]) -> Driver:
     """Give the driver of a line; ``now`` stamps the readings.  Raises NoDriverError."""
-    match line:
-        case ModbusLine():
-            return ModbusDriver(line, now)
-        case BacnetLine():
-            return BacnetDriver(line, now)
-        case Dlt645Line():
-            return Dlt645Driver(line, now)
-        case Cjt188Line():
-            return Cjt188Driver(line, now)
-        case MbusLine():
-            return MbusDriver(line, now)
-        case OnvifLine():
-            return OnvifDriver(line, now)
-        case _:
-            raise NoDriverError(f"line '{line.code}': there is no driver for {line.driver} yet")
+    made = DRIVERS.get(type(line))
+    if made is None:
+        raise NoDriverError(f"line '{line.code}': there is no driver for {line.driver} yet")
+    return made(line, now)
 
 
 def parse(text: str, name: str) -> Profile:

@@ -12,9 +12,8 @@ from itertools import count
 
 from simulators import camera
 from simulators.http_server import HttpServer, Request, Response
-from simulators.onvif_soap import KIND, SPACES, DeniedError, Guard, Question, answer, date_and_time, denial
+from simulators.onvif_soap import SPACES, DeniedError, Guard, Question, answer, date_and_time, denial, question, stamp
 from simulators.onvif_soap import notification as written
-from simulators.onvif_soap import question, stamp
 
 SUBSCRIPTIONS_MAX = 10
 MESSAGES_MAX = 1000
@@ -260,6 +259,3 @@ class OnvifDevice:
             for token in self.doors
         )
         return f"<tac:GetAccessPointInfoListResponse>{points}</tac:GetAccessPointInfoListResponse>"
-
-
-__all__ = ["INPUT", "KIND", "MOTION", "TAMPER", "Door", "OnvifDevice"]

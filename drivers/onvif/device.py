@@ -158,8 +158,9 @@ class OnvifDevice:
     async def _pull(self, kept: _Subscription) -> list[Told]:
         found: list[Told] = []
         for _ in range(PULLS_MAX):
-            asked = {"Timeout": "PT0S", "MessageLimit": MESSAGES_MAX}
-            answer = await self._send("pullpoint", "PullMessages", kept.address, kept.references, **asked)
+            answer = await self._send(
+                "pullpoint", "PullMessages", kept.address, kept.references, Timeout="PT0S", MessageLimit=MESSAGES_MAX
+            )
             told = list(messages(answer))[:MESSAGES_MAX]
             found += told
             if len(told) < MESSAGES_MAX:

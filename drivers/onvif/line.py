@@ -47,9 +47,7 @@ class OnvifDriver:
     def station(self, device: Device) -> "OnvifStation":
         """Give a camera, or a door by its token; raises MisconfiguredError for a profile of another protocol."""
         if not isinstance(device.profile, OnvifProfile):
-            raise MisconfiguredError(
-                f"device '{device.code}' has a profile of {device.profile.protocol}, not of onvif"
-            )
+            raise MisconfiguredError(f"device '{device.code}' has a profile of {device.profile.protocol}, not of onvif")
         station = OnvifStation(self, device, device.profile)
         self._stations.append(station)
         return station
@@ -231,14 +229,15 @@ class OnvifStation:
             return [self._good(asked, measure, Decimal(0))]
         if measure.origin == "clock":
             return [self._good(asked, measure, Decimal(str(round(self._driver.device.skew.total_seconds(), 1))))]
-        if error:
-            return [self._bad(asked, error)]
+        return [self._door_reading(asked, measure, door, error)]
+
+    def _door_reading(self, asked: Asked, measure: OnvifMeasure, door: dict[str, str], error: str) -> Reading:
         word = door.get(measure.item)
         if word is None:
-            return [self._bad(asked, f"the door does not say its {measure.item}")]
+            return self._bad(asked, error or f"the door does not say its {measure.item}")
         if word not in measure.values:
-            return [self._bad(asked, f"the door says that its {measure.item} is '{word[:40]}'")]
-        return [self._good(asked, measure, measure.values[word])]
+            return self._bad(asked, f"the door says that its {measure.item} is '{word[:40]}'")
+        return self._good(asked, measure, measure.values[word])
 
     def _good(self, asked: Asked, measure: OnvifMeasure, number: Decimal) -> Reading:
         value = scaled(number, measure.scale, asked.factor).value

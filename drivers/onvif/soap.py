@@ -76,7 +76,7 @@ class Signature:
     at: datetime
 
 
-class _Shelf(Transport):  # type: ignore[misc]  # zeep is not typed
+class _Shelf(Transport):
     """Reads the files of the WSDLs and nothing else."""
 
     def load(self, url: str) -> bytes:
@@ -121,9 +121,7 @@ def envelope(
     return data
 
 
-def _address(
-    written: etree.Element, service: str, operation: str, address: str, references: Iterable[Node]
-) -> None:
+def _address(written: etree.Element, service: str, operation: str, address: str, references: Iterable[Node]) -> None:
     """Say whom the question is for (WS-Addressing 1.0), as events want it."""
     if service not in ("events", "pullpoint", "subscription"):
         return

@@ -17,7 +17,17 @@ QUALITIES = (85, 70, 50)
 FORMATS = ("JPEG", "PNG")
 HTTP_OK = 200
 # What Pillow raises for files that are broken or made to break it.
-_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error, zlib.error)
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+    zlib.error,
+)
 
 
 async def snapshot_uri(device: OnvifDevice) -> str:

@@ -6,19 +6,23 @@ Where it would leave a device alone for up to 300 s after a failure, it is told 
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import osdp_sys
-from osdp.constants import Command, Event, LibFlag, LogLevel
+from osdp.constants import Event, LibFlag, LogLevel
 from osdp.helpers import PDInfo
 
 from drivers.errors import RefusedError, UnreachableError
 from drivers.osdp.port import Port, PortChannel
 
 REFRESH_S = 0.01
-REST_TURNS = 4  # refreshes between switching a device off and on
+SILENCE_S = 1.5  # a device that is asked every 50 ms and says nothing for so long is lost
 COMMANDS_MAX = 16  # under way for one device
+LOST_S = 0.2  # libosdp hangs up on a refusal within a turn or two
+WAKE_S = 3.0  # a device that has begun to answer is given so long to finish (at 9,600 baud it takes about 1 s)
+KNOCK_S = 0.5  # one that says nothing is begun with anew, when somebody asks, after so long
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,9 @@ class Member:
 @dataclass(slots=True)
 class _State:
     online: bool = False
-    rest: int | None = None  # turns until it is switched on again
+    given_up: bool = False  # it answered once and does not any more: libosdp leaves it alone
+    woken_s: float = 0.0
+    resting: bool = False  # it is being switched off, to be switched on again
     news: asyncio.Event = field(default_factory=asyncio.Event)
     waiting: list[tuple[int, asyncio.Future[bool]]] = field(default_factory=list)
 
@@ -47,7 +53,8 @@ class Panel:
         """Begin; needs a running event loop."""
         self._port = port
         self._members = members
-        self._states = [_State() for _ in members]
+        self._time_s = asyncio.get_running_loop().time
+        self._states = [_State(woken_s=self._time_s()) for _ in members]
         osdp_sys.set_loglevel(LogLevel.Emergency)  # it writes to stderr by itself; its failures come as our errors
         channel = PortChannel(port)
         self._context = osdp_sys.ControlPanel([_info(member, channel) for member in members])
@@ -74,9 +81,11 @@ class Panel:
     async def wait_online(self, number: int, timeout_s: float) -> None:
         """Wait until a device answers, waking it if it was given up; raises UnreachableError."""
         state, name = self._states[number], self._members[number].name
-        if not state.online and state.rest is None:
-            self._context.disable_pd(number)
-            state.rest = REST_TURNS
+        if not state.online:
+            spoke = self._port.heard_s.get(self._members[number].address, 0.0) > state.woken_s
+            patience_s = WAKE_S if spoke else KNOCK_S
+            if state.given_up or self._time_s() - state.woken_s > patience_s:
+                self._wake(number)
         try:
             async with asyncio.timeout(timeout_s):
                 while not state.online:
@@ -87,6 +96,15 @@ class Panel:
         except TimeoutError:
             why = "" if self._members[number].key is None else " over its secure channel; is its key the right one"
             raise UnreachableError(f"'{name}' does not answer{why}") from None
+
+    async def wait_lost(self, number: int) -> None:
+        """Wait, shortly, until a device that refused something is given up by libosdp."""
+        state = self._states[number]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOST_S):
+                while state.online:
+                    state.news.clear()
+                    await state.news.wait()
 
     async def command(self, number: int, command: Mapping[str, Any], timeout_s: float) -> None:
         """Give a command and wait for the device's yes; raises RefusedError or UnreachableError."""
@@ -106,6 +124,14 @@ class Panel:
             if entry in state.waiting:
                 state.waiting.remove(entry)
 
+    def _wake(self, number: int) -> None:
+        """Have a device begun with anew, at once."""
+        state = self._states[number]
+        state.woken_s, state.given_up = self._time_s(), False
+        if not state.resting:
+            state.resting = True
+            self._context.disable_pd(number)
+
     async def _run(self) -> None:
         try:
             while not self._port.gone.is_set():
@@ -117,18 +143,15 @@ class Panel:
 
     def _look(self) -> None:
         """Note who has come and gone, and switch on who has rested."""
-        online, secure = self._context.status(), self._context.sc_status()
+        now_s, online, secure = self._time_s(), self._context.status(), self._context.sc_status()
         for number, (member, state) in enumerate(zip(self._members, self._states, strict=True)):
-            if state.rest is not None:
-                state.rest -= 1
-                if state.rest <= 0:
-                    state.rest = None
-                    self._context.enable_pd(number)
-                continue
+            if state.resting and not self._context.is_pd_enabled(number):  # what was under way has ended
+                state.resting = not self._context.enable_pd(number)
             mask = online & secure if member.key is not None else online
-            now = bool(mask >> number & 1)
+            heard = now_s - self._port.heard_s.get(member.address, 0.0) < SILENCE_S
+            now = heard and not state.resting and bool(mask >> number & 1)
             if now != state.online:
-                state.online = now
+                state.online, state.given_up = now, not now
                 state.news.set()
 
     def _fail_all(self) -> None:
@@ -161,6 +184,3 @@ def _info(member: Member, channel: PortChannel) -> dict[str, Any]:
         flags.append(LibFlag.InstallMode)
     info: dict[str, Any] = PDInfo(member.address, channel, scbk=member.key, name=member.name, flags=flags).get()
     return info
-
-
-STATUS = int(Command.Status)

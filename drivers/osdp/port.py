@@ -16,6 +16,7 @@ from rules.model.line import OsdpLine
 BUFFER_BYTES_MAX = 16_384  # an answer has at most 1,440 bytes; who sends more between two looks never stops
 UNSENT_BYTES_MAX = 16_384
 NOT_WRITTEN = -1
+START, REPLY = 0x53, 0x80  # a frame begins with SOM and the address, whose highest bit marks a reply
 
 
 class Port(asyncio.Protocol):
@@ -26,6 +27,7 @@ class Port(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.data = bytearray()
         self.gone = asyncio.Event()
+        self.heard_s: dict[int, float] = {}  # by address: when it last began to say something
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection up."""
@@ -34,9 +36,18 @@ class Port(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Keep what came; hang up on whoever does not stop."""
+        self._hear(data)
         self.data += data[:BUFFER_BYTES_MAX]
         if len(self.data) > BUFFER_BYTES_MAX:
             self.abort()
+
+    def _hear(self, data: bytes) -> None:
+        """Note who speaks: libosdp takes 8 s to notice that somebody does not."""
+        place, now_s = data.find(START), asyncio.get_running_loop().time()
+        while 0 <= place < len(data) - 1:
+            if data[place + 1] & REPLY:
+                self.heard_s[data[place + 1] & ~REPLY] = now_s
+            place = data.find(START, place + 1)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Note the end."""
