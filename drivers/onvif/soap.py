@@ -79,6 +79,9 @@ class Signature:
 class _Shelf(Transport):
     """Reads the files of the WSDLs and nothing else."""
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # the library's
+
     def load(self, url: str) -> bytes:
         if "://" in url:
             raise ValueError(f"{url} is not fetched")
