@@ -11,12 +11,12 @@ from osdp.channel import Channel
 from serial_asyncio_fast import create_serial_connection
 
 from drivers.errors import UnreachableError
+from drivers.osdp.frame import Listener
 from rules.model.line import OsdpLine
 
 BUFFER_BYTES_MAX = 16_384  # an answer has at most 1,440 bytes; who sends more between two looks never stops
 UNSENT_BYTES_MAX = 16_384
 NOT_WRITTEN = -1
-START, REPLY = 0x53, 0x80  # a frame begins with SOM and the address, whose highest bit marks a reply
 
 
 class Port(asyncio.Protocol):
@@ -27,7 +27,8 @@ class Port(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.data = bytearray()
         self.gone = asyncio.Event()
-        self.heard_s: dict[int, float] = {}  # by address: when it last began to say something
+        self.heard_s: dict[int, float] = {}  # by address: when it last answered
+        self._listener = Listener()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection up."""
@@ -36,18 +37,15 @@ class Port(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Keep what came; hang up on whoever does not stop."""
-        self._hear(data)
+        self._hear(data[:BUFFER_BYTES_MAX])
         self.data += data[:BUFFER_BYTES_MAX]
         if len(self.data) > BUFFER_BYTES_MAX:
             self.abort()
 
     def _hear(self, data: bytes) -> None:
-        """Note who speaks: libosdp takes 8 s to notice that somebody does not."""
-        place, now_s = data.find(START), asyncio.get_running_loop().time()
-        while 0 <= place < len(data) - 1:
-            if data[place + 1] & REPLY:
-                self.heard_s[data[place + 1] & ~REPLY] = now_s
-            place = data.find(START, place + 1)
+        """Note who has answered."""
+        now_s = asyncio.get_running_loop().time()
+        self.heard_s.update(dict.fromkeys(self._listener.hear(data), now_s))
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Note the end."""
