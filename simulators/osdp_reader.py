@@ -1,11 +1,11 @@
-"""An OSDP reader behind a TCP converter: libosdp's own device, with a door, a strike and a box that can be opened.
+"""OSDP readers behind a TCP converter: libosdp's own devices, each with a door, a strike and a box to be opened.
 
-It pushes its states when the panel has found it, as readers do, and answers no direct question for them: libosdp's
+They push their states when the panel has found them, as readers do, and answer no direct question for them: libosdp's
 Python side cannot.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -28,7 +28,7 @@ class _Nothing:
 
 # libosdp gives back one reference too many for each command: these can be spared.
 _ANSWERS = {yes: (0 if yes else -1, _Nothing()) for yes in (True, False)}
-_SPARED = [answer for answer in _ANSWERS.values() for _ in range(1)] + [a[1] for a in _ANSWERS.values()] * 500_000
+_SPARED = [answer[1] for answer in _ANSWERS.values()] * 500_000
 
 
 class _Socket(Channel):  # type: ignore[misc]  # libosdp is not typed
@@ -52,9 +52,9 @@ class _Socket(Channel):  # type: ignore[misc]  # libosdp is not typed
 
 
 class OsdpReader:
-    """One reader at one address of a converter's port."""
+    """One reader at one address; its converter says when it has power, and carries its bytes."""
 
-    def __init__(self, port: int, address: int, key: bytes | None = None, *, host: str = HOST) -> None:
+    def __init__(self, address: int, key: bytes | None = None) -> None:
         self.address = address
         self.received = bytearray()
         self.silent = False
@@ -62,35 +62,21 @@ class OsdpReader:
         self.outputs = [False] * OUTPUTS
         self._inputs = [False] * INPUTS
         self._local = [False, False]  # tamper, power lost
-        self._host, self._port, self._key = host, port, key
-        self._server: asyncio.Server | None = None
-        self._writer: asyncio.StreamWriter | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._key = key
         self._device: Any = None
+        self._send: Callable[[bytes], None] | None = None
         self._told = False
 
-    async def start(self) -> None:
-        """Serve; raises OSError where the port is taken."""
+    def power_on(self, send: Callable[[bytes], None]) -> None:
+        """Begin to listen."""
         osdp_sys.set_loglevel(LogLevel.Emergency)
-        self._device, self._told = self._made(), False
-        self._server = await asyncio.start_server(self._talk, self._host, self._port)
-        self._tasks.add(asyncio.create_task(self._run()))
+        self._device, self._told, self._send = self._made(), False, send
 
-    async def stop(self) -> None:
-        """Cut the power."""
-        server, self._server = self._server, None
-        if server is None:
-            return
-        server.close()
-        if self._writer is not None:
-            self._writer.transport.abort()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
-        self._device = None
+    def power_off(self) -> None:
+        """Forget who spoke."""
+        self._device = self._send = None
         self.received.clear()
-        await server.wait_closed()
+        self.outputs = [False] * OUTPUTS
 
     # --- what happens in front of it
 
@@ -116,8 +102,8 @@ class OsdpReader:
 
     def send(self, data: bytes) -> None:
         """Send what the reader says; faults override this."""
-        if self._writer is not None and not self.silent and not self._writer.transport.is_closing():
-            self._writer.write(data)
+        if self._send is not None and not self.silent:
+            self._send(data)
 
     def _tell(self, event: Mapping[str, Any]) -> None:
         if self._device is not None:
@@ -153,15 +139,58 @@ class OsdpReader:
             self.outputs[command["output_no"]] = command["control_code"] in (2, 4, 5)
         return _ANSWERS[True]
 
+    def refresh(self) -> None:
+        """Answer what came, and tell the states to a panel that has just found the reader."""
+        self._device.refresh()
+        found = bool(self._device.is_sc_active() if self._key is not None else self._device.is_online())
+        if found and not self._told:
+            self._device.flush_events()  # what was said to a panel that has gone since
+            self._tell_inputs()
+            self._tell_local()
+        self._told = found
+
+
+class Converter:
+    """A TCP converter with readers on its bus: what comes goes to all of them, what any says goes out."""
+
+    def __init__(self, port: int, readers: Sequence[OsdpReader], host: str = HOST) -> None:
+        self._readers = readers
+        self._host, self._port = host, port
+        self._server: asyncio.Server | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Serve; raises OSError where the port is taken."""
+        self._server = await asyncio.start_server(self._talk, self._host, self._port)
+        for reader in self._readers:
+            reader.power_on(self._write)
+        self._tasks.add(asyncio.create_task(self._run()))
+
+    async def stop(self) -> None:
+        """Cut the power of all."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.close()
+        if self._writer is not None:
+            self._writer.transport.abort()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        for reader in self._readers:
+            reader.power_off()
+        await server.wait_closed()
+
+    def _write(self, data: bytes) -> None:
+        if self._writer is not None and not self._writer.transport.is_closing():
+            self._writer.write(data)
+
     async def _run(self) -> None:
         while True:
-            self._device.refresh()
-            found = self._device.is_sc_active() if self._key is not None else self._device.is_online()
-            if found and not self._told:
-                self._device.flush_events()  # what was said to a panel that has gone since
-                self._tell_inputs()
-                self._tell_local()
-            self._told = found
+            for reader in self._readers:
+                reader.refresh()
             await asyncio.sleep(REFRESH_S)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -173,7 +202,8 @@ class OsdpReader:
         self._tasks.add(task)
         try:
             while data := await reader.read(BUFFER_BYTES_MAX):
-                self.received += data[:BUFFER_BYTES_MAX]
+                for one in self._readers:
+                    one.received += data
         except (ConnectionError, asyncio.CancelledError):
             pass  # the panel has gone, or the power has
         finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from types import MappingProxyType
 
 from rules.model.line import OnvifLine
 from simulators.http_server import Request, Response
@@ -52,9 +53,10 @@ class OnvifGround:
     """Its device is the door."""
 
     troubles = TROUBLES
-    shown = {"door_open": 0.0, "locked": 1.0, "forced": 0.0, "held": 0.0, "tamper": 0.0, "unlock": 0.0,
-             "hold_unlocked": 0.0}  # fmt: skip
-    opened = {"door_open": 1.0}
+    shown = MappingProxyType(
+        dict.fromkeys(("door_open", "forced", "held", "tamper", "unlock", "hold_unlocked"), 0.0) | {"locked": 1.0}
+    )
+    opened = MappingProxyType({"door_open": 1.0})
     lock = "unlock"
     card = "4711"
 

@@ -1,9 +1,10 @@
 """A reader behind a TCP converter: libosdp's own device over its secure channel, with faults on request."""
 
 from pathlib import Path
+from types import MappingProxyType
 
 from rules.model.line import OsdpLine
-from simulators.osdp_reader import OsdpReader
+from simulators.osdp_reader import Converter, OsdpReader
 from tests.contract.event_ground import written
 from tests.contract.ground import Trouble
 from tests.field import HOST, free_port
@@ -72,14 +73,15 @@ class OsdpGround:
     """Its device is a reader with a door contact and a strike."""
 
     troubles = frozenset({Trouble.SILENT, Trouble.MALFORMED, Trouble.HALF, Trouble.HUGE})
-    shown = {"door_open": 0.0, "forced": 0.0, "held": 0.0, "tamper": 0.0}
-    opened = {"door_open": 1.0, "forced": 1.0}
+    shown = MappingProxyType({"door_open": 0.0, "forced": 0.0, "held": 0.0, "tamper": 0.0})
+    opened = MappingProxyType({"door_open": 1.0, "forced": 1.0})
     lock = "strike"
     card = "32:00001267"
 
     def __init__(self) -> None:
         port = free_port()
-        self.server = Misbehaving(port, ADDRESS, KEY)
+        self.server = Misbehaving(ADDRESS, KEY)
+        self.converter = Converter(port, [self.server])
         self.line = OsdpLine(driver="osdp", code="L1", gateway="G", host=HOST, port=port, poll_s=1, timeout_s=TIMEOUT_S)
         self.device = written(PROFILE, "ground-osdp", "R1", str(ADDRESS))
 
@@ -87,10 +89,10 @@ class OsdpGround:
         (credentials / "osdp-R1-key").write_text(KEY.hex(), "utf-8")
 
     async def start(self) -> None:
-        await self.server.start()
+        await self.converter.start()
 
     async def stop(self) -> None:
-        await self.server.stop()
+        await self.converter.stop()
 
     def open(self, *, on: bool) -> None:
         self.server.open(on=on)
