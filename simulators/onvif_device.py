@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import cast
 
 from simulators import camera
 from simulators.http_server import HttpServer, Request, Response
@@ -259,3 +260,26 @@ class OnvifDevice:
             for token in self.doors
         )
         return f"<tac:GetAccessPointInfoListResponse>{points}</tac:GetAccessPointInfoListResponse>"
+
+
+class Discoverable(asyncio.DatagramProtocol):
+    """Answers probes (WS-Discovery 1.0) for a device at ``port``, which says that it is somewhere else."""
+
+    def __init__(self, port: int) -> None:
+        self._address = f"http://{BELIEVED}:{port}/onvif/device_service"
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to listen."""
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """Answer a probe."""
+        if b"Probe>" in data and self._transport is not None:
+            space = 'xmlns:d="http://schemas.xmlsoap.org/ws/2005/04/discovery"'
+            said = answer(
+                f"<d:ProbeMatches {space}><d:ProbeMatch><d:Scopes>onvif://www.onvif.org/name/Simulated%20camera "
+                f"onvif://www.onvif.org/hardware/SIM</d:Scopes><d:XAddrs>{self._address}</d:XAddrs></d:ProbeMatch>"
+                "</d:ProbeMatches>"
+            )
+            self._transport.sendto(said.body, addr)

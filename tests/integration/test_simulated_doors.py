@@ -54,8 +54,12 @@ class Site:
 
 
 def lines(onvif: int, osdp: int) -> str:
-    places = (("CAM-1", "L2", "", "onvif-camera"), ("DOOR-1", "L2", "D1", "onvif-door"), ("R-1", "L3", 1, "osdp-reader"),
-              ("R-2", "L3", 2, "osdp-reader"))  # fmt: skip
+    places = (
+        ("CAM-1", "L2", "", "onvif-camera"),
+        ("DOOR-1", "L2", "D1", "onvif-door"),
+        ("R-1", "L3", 1, "osdp-reader"),
+        ("R-2", "L3", 2, "osdp-reader"),
+    )
     devices = "".join(
         device_text(code, 0, profile).replace('"L1"', f'"{line}"').replace("address = 0", f'address = "{address}"')
         for code, line, address, profile in places
