@@ -10,12 +10,13 @@ from drivers.errors import MalformedError
 ANSWER_BYTES_MAX = 1_000_000
 NODES_MAX = 20_000
 TEXT_CHARACTERS_MAX = 1_000  # of one value; none that is used is longer
+KEPT = ("Name", "Value", "UtcTime", "PropertyOperation", "token")  # attributes; lists of them all are slow to make
 _DOCTYPE = b"<!DOCTYPE"
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One element: its name without the prefix, its namespace, its text, its attributes by name, its children."""
+    """One element: its name without the prefix, its namespace, its text, the attributes of KEPT, its children."""
 
     name: str
     space: str = ""
@@ -79,6 +80,6 @@ def _node(element: etree.Element) -> Node:
         name.localname,
         name.namespace or "",
         (element.text or "").strip()[:TEXT_CHARACTERS_MAX],
-        tuple((etree.QName(key).localname, value[:TEXT_CHARACTERS_MAX]) for key, value in element.attrib.items()),
+        tuple((key, value[:TEXT_CHARACTERS_MAX]) for key in KEPT if (value := element.get(key)) is not None),
         tuple(_node(child) for child in element if isinstance(child.tag, str)),
     )
