@@ -46,6 +46,7 @@ class OsdpDriver:
         self.now = now
         self.line = line
         self._stations: list[OsdpStation] = []
+        self._seated: list[OsdpStation] = []  # at the panel, in its order
         self._panel: Panel | None = None
         self._opening = asyncio.Lock()
 
@@ -55,19 +56,24 @@ class OsdpDriver:
             raise MisconfiguredError(f"device '{device.code}' has a profile of {device.profile.protocol}, not of osdp")
         if len(self._stations) >= DEVICES_MAX:
             raise MisconfiguredError(f"line '{self.line.code}' has more than {DEVICES_MAX} devices; split it")
-        station = OsdpStation(self, device, device.profile, len(self._stations))
+        station = OsdpStation(self, device, device.profile)
         self._stations.append(station)
         return station
 
-    async def panel(self) -> Panel:
-        """Give the panel at work; raises UnreachableError where the line cannot be opened."""
+    async def panel(self, station: "OsdpStation") -> tuple[Panel, int]:
+        """Give the panel at work and a station's number there; raises UnreachableError where the line does not open.
+
+        A station whose key cannot be used is left out, and the others go on without it.
+        """
         async with self._opening:
-            if self._panel is not None and self._panel.gone:
+            if self._panel is not None and (self._panel.gone or station not in self._seated):
                 await self._end()
             if self._panel is None:
+                members = {one: member for one in self._stations if (member := one.member()) is not None}
                 port = await open_port(self.line)
-                self._panel = Panel(port, [station.member() for station in self._stations])
-            return self._panel
+                self._seated = list(members)
+                self._panel = Panel(port, list(members.values()))
+            return self._panel, self._seated.index(station)
 
     async def close(self) -> None:
         """Let go of the line: no task and no connection is left."""
@@ -85,12 +91,12 @@ class OsdpDriver:
 class OsdpStation:
     """One reader (obeys ``drivers.driver.Station`` and ``Telling``)."""
 
-    def __init__(self, driver: OsdpDriver, device: Device, profile: OsdpProfile, number: int) -> None:
+    def __init__(self, driver: OsdpDriver, device: Device, profile: OsdpProfile) -> None:
         """Look up the measures of the points."""
         self._driver = driver
         self._device = device
         self._profile = profile
-        self._number = number
+        self._number = 0  # at the panel
         self._measures = {measure.name: measure for measure in profile.measure}
         self._asked_of: Panel | None = None  # the panel that has asked it for its states
         self._queue = asyncio.Lock()
@@ -99,11 +105,21 @@ class OsdpStation:
     @property
     def plan(self) -> tuple[str, ...]:
         """Every request of one reading, in words: states come by themselves, after they were asked for once."""
-        return (f"what reader {self._device.address} has reported",)
+        try:
+            secured = (
+                "" if self._key() is not None else f" over an open channel: there is no osdp-{self._device.code}-key"
+            )
+        except MisconfiguredError:
+            secured = " not at all: its key cannot be used"
+        return (f"what reader {self._device.address} has reported{secured}",)
 
-    def member(self) -> Member:
-        """Describe the device to the panel; one whose key cannot be used is described without being let on."""
-        return Member(self._device.code, int(self._device.address), self._key(), self._profile.install, self._take)
+    def member(self) -> Member | None:
+        """Describe the device to the panel; None where its key cannot be used."""
+        try:
+            key = self._key()
+        except MisconfiguredError:
+            return None
+        return Member(self._device.code, int(self._device.address), key, self._profile.install, self._take)
 
     def take_events(self) -> list[Event]:
         """Give what has happened since this was last asked."""
@@ -149,7 +165,7 @@ class OsdpStation:
     async def _online(self) -> Panel:
         """Wait until the reader answers, and ask for its states once it does."""
         self._key()
-        panel = await self._driver.panel()
+        panel, self._number = await self._driver.panel(self)
         async with self._queue:
             await panel.wait_online(self._number, self._driver.line.timeout_s)
             if self._asked_of is not panel:
