@@ -54,7 +54,7 @@ class _Socket(Channel):  # type: ignore[misc]  # libosdp is not typed
 class OsdpReader:
     """One reader at one address; its converter says when it has power, and carries its bytes."""
 
-    def __init__(self, address: int, key: bytes | None = None) -> None:
+    def __init__(self, address: int, key: bytes | None = None, *, new: bool = False) -> None:
         self.address = address
         self.received = bytearray()
         self.silent = False
@@ -63,6 +63,7 @@ class OsdpReader:
         self._inputs = [False] * INPUTS
         self._local = [False, False]  # tamper, power lost
         self._key = key
+        self._new = new  # from the factory: takes the key that it is given
         self._device: Any = None
         self._send: Callable[[bytes], None] | None = None
         self._told = False
@@ -125,6 +126,7 @@ class OsdpReader:
              (Capability.CommunicationSecurity, 1, 1)]
         )  # fmt: skip
         flags = [LibFlag.EnforceSecure] if self._key is not None else []
+        flags += [LibFlag.InstallMode] if self._new else []
         info = PDInfo(self.address, _Socket(self), scbk=self._key, flags=flags, name=f"reader-{self.address}")
         device = osdp_sys.PeripheralDevice(info.get(), capabilities=abilities.get())
         device.set_command_callback(self._command)

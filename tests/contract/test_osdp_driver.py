@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from osdp.constants import Command
 
 from drivers.driver import Station
 from drivers.errors import DriverError, MisconfiguredError, RefusedError, UnreachableError
@@ -130,6 +131,30 @@ async def test_a_key_that_is_none_is_told_and_the_line_goes_on(line: Line, tmp_p
     with pytest.raises(MisconfiguredError):
         await stations["R1"].write("strike", 1)
     await value(stations["R2"], "door_open", 0)
+
+
+async def test_a_new_reader_takes_its_key_only_where_the_profile_installs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLANTROOM_CREDENTIALS", str(tmp_path))
+    (tmp_path / "osdp-R1-key").write_text(KEYS["R1"].hex(), "utf-8")
+    for install in (False, True):
+        reader, port = OsdpReader(1, new=True), free_port()
+        converter = Converter(port, [reader])
+        await converter.start()
+        made = OsdpLine(driver="osdp", code="L1", gateway="G", host=HOST, port=port, poll_s=1, timeout_s=1.0)
+        driver = OsdpDriver(made, lambda: datetime.now(UTC))
+        profile = PROFILE.replace("[door]", f"install = {str(install).lower()}\n[door]", 1)
+        station = driver.station(written(profile, "ground-osdp", "R1", "1"))
+        if install:
+            await value(station, "door_open", 0)
+        else:
+            with pytest.raises(UnreachableError, match="key"):
+                await station.read()
+        keys = [command["data"] for command in reader.commands if command["command"] == Command.Keyset]
+        assert keys == ([KEYS["R1"]] if install else [])
+        await driver.close()
+        await converter.stop()
 
 
 async def test_a_card_is_granted_when_the_lock_is_released_soon_after_it(line: Line) -> None:
