@@ -1,6 +1,7 @@
 """A small HTTP/1.1 server on loopback whose power can be cut: every connection ends, and nothing is said any more."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -42,15 +43,18 @@ Serve = Callable[[Request, asyncio.StreamWriter], Awaitable[None]]
 class HttpServer:
     """Hands every request to ``serve``, which writes what it likes; one request per connection."""
 
-    def __init__(self, serve: Serve, port: int, host: str = HOST) -> None:
+    def __init__(self, serve: Serve, port: int, host: str = HOST, secured: ssl.SSLContext | None = None) -> None:
         self._serve = serve
+        self._secured = secured
         self._host, self._port = host, port
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Listen; raises OSError where the port is taken."""
-        self._server = await asyncio.start_server(self._talk, self._host, self._port, limit=HEAD_BYTES_MAX)
+        self._server = await asyncio.start_server(
+            self._talk, self._host, self._port, limit=HEAD_BYTES_MAX, ssl=self._secured
+        )
 
     async def stop(self) -> None:
         """Cut the power."""
@@ -72,12 +76,18 @@ class HttpServer:
             if request is not None:
                 await self._serve(request, writer)
                 await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
+        except (
+            ConnectionError,
+            ssl.SSLError,
+            asyncio.IncompleteReadError,
+            asyncio.LimitOverrunError,
+            asyncio.CancelledError,
+        ):
             pass  # the client has gone, or the power has
         finally:
             self._tasks.discard(task)
             writer.close()
-            with suppress(ConnectionError, asyncio.CancelledError):
+            with suppress(ConnectionError, ssl.SSLError, asyncio.CancelledError):
                 await writer.wait_closed()
 
 

@@ -4,6 +4,7 @@ It believes itself at ``believed``, as devices behind NAT do; its clock is ``ske
 """
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -68,6 +69,7 @@ class OnvifDevice:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         name: str = "CAM",
         seed: int = 1,
+        secured: ssl.SSLContext | None = None,
     ) -> None:
         self.skew = timedelta(0)
         self.doors = {token: Door(token) for token in doors}
@@ -78,7 +80,7 @@ class OnvifDevice:
         self._name, self._seed = name, seed
         self._user, self._password = user, password
         self._states: dict[tuple[str, str], bool] = {MOTION: False, TAMPER: False, INPUT: False}
-        self._server = HttpServer(self._serve, port)
+        self._server = HttpServer(self._serve, port, secured=secured)
         self._believed = f"http://{BELIEVED}"
         self._boot()
 

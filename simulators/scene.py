@@ -63,6 +63,12 @@ class Scene:
             ) from None
         return power.stop
 
+    async def close(self) -> None:
+        """Let no power come back any more."""
+        for cut in list(self._cuts):
+            cut.cancel()
+        await asyncio.gather(*self._cuts, return_exceptions=True)
+
     def act(self, request: Request) -> None:
         """Let something happen; raises InvalidFaultError with one sentence."""
         player = self._players.get(str(request.get("device")))

@@ -60,6 +60,7 @@ async def run(
             served = _Line(line, devices, seed)
             await served.open()
             stack.push_async_callback(served.close)
+        stack.push_async_callback(scene.close)
         stack.push_async_callback(_close, await _control(board, scene, control_port, clock))
         if ready:
             ready()

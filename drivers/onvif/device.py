@@ -97,12 +97,14 @@ class OnvifDevice:
         return await self._pull(await self._subscribed()), True
 
     async def door_of(self, access_point: str) -> str:
-        """Give the door of an access point, '' where the device does not say."""
+        """Give the door of an access point, '' where the device does not say: it may have no such service."""
         if self._doors is None:
             try:
                 self._doors = await self._access_points()
-            except RefusedError:
+            except (RefusedError, MisconfiguredError):
                 self._doors = {}
+            except DriverError:
+                return ""  # asked again at the next event
         return self._doors.get(access_point, "")
 
     async def unsubscribe(self) -> None:

@@ -13,7 +13,7 @@ from drivers.errors import MalformedError, MisconfiguredError, RefusedError, Unr
 from rules.model.line import OnvifLine
 
 UNAUTHORISED = (401, 403)
-CERTAINTY = {"http": 80, "https": 443}
+PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,13 @@ class Transport:
         return f"{self._home.hostname}:{_port(self._home)}"
 
     def here(self, url: str) -> str:
-        """Give an address that the device names, at the host of the line: behind NAT it does not know its own."""
+        """Give an address that the device names, at the host of the line: behind NAT it does not know its own.
+
+        Another port of the same host is kept; from https nothing leads to http.
+        """
         try:
             said = urlsplit(url)
-            near = said.hostname == self._home.hostname and said.scheme in CERTAINTY and _port(said) > 0
+            near = (said.scheme, said.hostname) == (self._home.scheme, self._home.hostname) and _port(said) > 0
         except ValueError:
             raise MalformedError(f"{self.place} names an address that is none") from None
         base = said if near else self._home
@@ -82,7 +85,11 @@ class Transport:
                     self._running.discard(running)
         except TimeoutError:
             raise UnreachableError(f"no whole answer from {self.place} within {self._line.timeout_s:g} s") from None
-        except httpx.ConnectError:
+        except httpx.ConnectError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                name = f"onvif-{self._line.code}-certificate"
+                said = f"{self.place} has a certificate that nobody vouches for"
+                raise MisconfiguredError(f"{said}; if it is its own, make it the credential {name}") from None
             raise UnreachableError(f"{self.place} cannot be reached", link=True) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError):
             raise UnreachableError(f"{self.place} broke off in the middle of an answer") from None
@@ -147,4 +154,4 @@ class Transport:
 
 
 def _port(url: SplitResult) -> int:
-    return url.port or CERTAINTY.get(url.scheme, 0)
+    return url.port or PORTS.get(url.scheme, 0)

@@ -4,12 +4,17 @@ import asyncio
 import io
 import re
 import resource
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from PIL import Image
 
 from drivers.driver import Device
@@ -285,6 +290,62 @@ async def test_a_wrong_password_and_a_missing_one_are_told_in_one_sentence(
     (tmp_path / "onvif-L1-password").unlink()
     [said] = {reading.error for reading in await World(port).camera.read()}
     assert "credential onvif-L1-password" in said
+
+
+async def test_a_device_without_an_access_service_still_tells_who_came_to_which_access_point(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_service() -> str:
+        raise DeniedError("ter:ActionNotSupported", "Optional Action Not Implemented", code="Receiver", status=500)
+
+    monkeypatch.setattr(world.server, "_access_points", no_service)
+    doors = [world.station(shipped("onvif-door", code, token)) for code, token in (("A", "D1"), ("B", "AP-D1"))]
+    for station in doors:
+        await station.read()
+    world.server.badge("D1", "7", granted=False)
+    assert last(await doors[0].read())["locked"].value == 1
+    await doors[1].read()
+    assert [len(station.take_events()) for station in doors] == [0, 1]
+
+
+def certificate(folder: Path) -> tuple[ssl.SSLContext, str]:
+    """Make a camera's own certificate, as cameras come with: for another name."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "camera")]), datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(key, hashes.SHA256())
+    )  # fmt: skip
+    pem = made.public_bytes(serialization.Encoding.PEM)
+    plain = serialization.NoEncryption()
+    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    (folder / "camera.pem").write_bytes(pem + secret)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "camera.pem")
+    return context, pem.decode()
+
+
+async def test_a_secured_device_is_asked_only_when_its_certificate_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials(tmp_path, monkeypatch)
+    (context, pem), port = certificate(tmp_path), free_port()
+    server = OnvifDevice(port, user=USER, password=PASSWORD, secured=context)
+    await server.start()
+    made = OnvifLine(driver="onvif", code="L1", gateway="G", url=f"https://{HOST}:{port}/x", user=USER, poll_s=1)
+    for known, value in ((None, None), ("no certificate", None), (pem, 0.0)):
+        if known is not None:
+            (tmp_path / "onvif-L1-certificate").write_text(known, "utf-8")
+        driver = OnvifDriver(made, lambda: datetime.now(UTC))
+        station = driver.station(shipped("onvif-camera", "CAM", ""))
+        found = last(await station.read())["motion"]
+        assert found.value == value
+        assert (value == 0.0) or "onvif-L1-certificate" in found.error
+        if value == 0.0:  # the picture too, though the device names it with http
+            assert (await station.write("snapshot", 1)).value == 1
+        await driver.close()
+    await server.stop()
 
 
 async def test_a_still_is_taken_at_a_motion_and_at_most_every_ten_seconds(world: World) -> None:
