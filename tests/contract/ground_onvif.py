@@ -13,8 +13,8 @@ from tests.contract.ground import Trouble
 from tests.field import HOST, free_port
 
 USER, PASSWORD = "plantroom", "door-opener"
-TIMEOUT_S = 0.5
-LATE_S = 0.8
+TIMEOUT_S = 0.8
+LATE_S = 1.2
 HUGE_PARTS = 4000  # of 16 kB: 64 MB, were somebody to take it
 TROUBLES = frozenset(Trouble)
 
