@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from drivers.bacnet.line import BacnetDriver
 from drivers.bacnet.profile import BacnetProfile
@@ -20,8 +21,22 @@ from drivers.mbus.line import MbusDriver
 from drivers.mbus.profile import MbusProfile
 from drivers.modbus.line import ModbusDriver
 from drivers.modbus.profile import ModbusProfile
+from drivers.onvif.line import OnvifDriver
+from drivers.onvif.profile import OnvifProfile
+from drivers.osdp.line import OsdpDriver
+from drivers.osdp.profile import OsdpProfile
 from drivers.profile import InvalidProfileError, Profile, check, toml
-from rules.model.line import AnyLine, BacnetLine, CameraLine, Cjt188Line, Dlt645Line, MbusLine, ModbusLine
+from rules.model.line import (
+    AnyLine,
+    BacnetLine,
+    CameraLine,
+    Cjt188Line,
+    Dlt645Line,
+    MbusLine,
+    ModbusLine,
+    OnvifLine,
+    OsdpLine,
+)
 
 NEAR_MOST = 4
 MODBUS = "modbus"  # what a profile speaks that does not say it
@@ -32,6 +47,17 @@ PROFILES: Mapping[str, type[Profile]] = {
     "mbus": MbusProfile,
     "bacnet": BacnetProfile,
     "camera": CameraProfile,
+    "onvif": OnvifProfile,
+    "osdp": OsdpProfile,
+}
+DRIVERS: Mapping[type, Callable[[Any, Callable[[], datetime]], Driver]] = {
+    ModbusLine: ModbusDriver,
+    BacnetLine: BacnetDriver,
+    Dlt645Line: Dlt645Driver,
+    Cjt188Line: Cjt188Driver,
+    MbusLine: MbusDriver,
+    OnvifLine: OnvifDriver,
+    OsdpLine: OsdpDriver,
 }
 
 
@@ -44,21 +70,12 @@ def driver_of(line: AnyLine, now: Callable[[], datetime], keep: Path | None = No
 
     ``keep`` is a folder for what a driver keeps on disk (clips of cameras); None: nothing is kept.
     """
-    match line:
-        case ModbusLine():
-            return ModbusDriver(line, now)
-        case BacnetLine():
-            return BacnetDriver(line, now)
-        case Dlt645Line():
-            return Dlt645Driver(line, now)
-        case Cjt188Line():
-            return Cjt188Driver(line, now)
-        case MbusLine():
-            return MbusDriver(line, now)
-        case CameraLine():
-            return CameraDriver(line, now, keep)
-        case _:
-            raise NoDriverError(f"line '{line.code}': there is no driver for {line.driver} yet")
+    if isinstance(line, CameraLine):
+        return CameraDriver(line, now, keep)
+    made = DRIVERS.get(type(line))
+    if made is None:
+        raise NoDriverError(f"line '{line.code}': there is no driver for {line.driver} yet")
+    return made(line, now)
 
 
 def parse(text: str, name: str) -> Profile:

@@ -2,7 +2,8 @@
 
 A credential is a file of its name in the folder CREDENTIALS_DIRECTORY (systemd's LoadCredential) or
 PLANTROOM_CREDENTIALS.  The name says whose it is: ``opcua-<line>-password``, ``onvif-<line>-password``,
-``osdp-<device>-key``, ``camera-<line>-password``.
+``onvif-<line>-certificate`` (PEM, of a device that vouches for itself), ``onvif-scan-password``, ``osdp-<device>-key``
+(32 hexadecimal digits), ``camera-<line>-password``.
 """
 
 import os

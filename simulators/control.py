@@ -4,6 +4,8 @@
     {"do": "clear", "id": "1"}
     {"do": "list"}
 
+and what ``simulators.scene`` lets happen at doors and before cameras ("badge", "door", "show", ...).
+
 Every answer is ``{"ok": true, ...}`` or ``{"ok": false, "error": "one sentence"}``.
 """
 
@@ -15,6 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from simulators.faults import FaultBoard, InvalidFaultError, parse_fault
+from simulators.scene import VERBS, Scene
 
 HOST = "127.0.0.1"
 MAX_LINE_BYTES = 8192
@@ -28,7 +31,7 @@ class NoAnswerError(OSError):
     """The simulator did not answer; the message is one sentence."""
 
 
-def answer(board: FaultBoard, line: bytes, now: datetime) -> Request:
+def answer(board: FaultBoard, line: bytes, now: datetime, scene: Scene | None = None) -> Request:
     """Do what one line asks for and give the answer; a refusal is an answer too."""
     try:
         request = json.loads(line)
@@ -37,7 +40,7 @@ def answer(board: FaultBoard, line: bytes, now: datetime) -> Request:
     if not isinstance(request, dict):
         return _refusal("the request is not a JSON object")
     try:
-        return {"ok": True, **_do(board, request, now)}
+        return {"ok": True, **_do(board, request, now, scene)}
     except InvalidFaultError as error:
         return _refusal(str(error))
 
@@ -46,7 +49,7 @@ def _refusal(sentence: str) -> Request:
     return {"ok": False, "error": sentence}
 
 
-def _do(board: FaultBoard, request: Request, now: datetime) -> Request:
+def _do(board: FaultBoard, request: Request, now: datetime, scene: Scene | None) -> Request:
     rest = {key: value for key, value in request.items() if key != "do"}
     match request.get("do"):
         case "inject":
@@ -56,16 +59,21 @@ def _do(board: FaultBoard, request: Request, now: datetime) -> Request:
             return {}
         case "list":
             return {"faults": board.rows(now)}
+        case verb if scene is not None and verb in VERBS:
+            scene.act(request)
+            return {}
     raise InvalidFaultError("'do' must be inject, clear or list")
 
 
-async def serve(board: FaultBoard, port: int, clock: Callable[[], datetime]) -> asyncio.Server:
+async def serve(
+    board: FaultBoard, port: int, clock: Callable[[], datetime], scene: Scene | None = None
+) -> asyncio.Server:
     """Listen for requests on loopback; the caller closes the server."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while line := await reader.readline():
-                writer.write(json.dumps(answer(board, line, clock())).encode() + b"\n")
+                writer.write(json.dumps(answer(board, line, clock(), scene)).encode() + b"\n")
                 await writer.drain()
         except ValueError:  # a line beyond MAX_LINE_BYTES
             writer.write(json.dumps(_refusal(f"a request has at most {MAX_LINE_BYTES} bytes")).encode() + b"\n")

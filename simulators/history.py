@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from rules.model.period import midnight
 from rules.model.site import SiteFile
 from simulators.sheet import Shown
-from simulators.world import World
+from simulators.world import World, measuring
 from simulators.worldtime import QUARTER_MS, instant, milliseconds
 
 PLANT_MEASURES = ("supply_temp", "outdoor_temp")
@@ -42,7 +42,7 @@ def write_history(
     part = path.with_name(path.name + ".part")
     with part.open("w", encoding="utf-8", newline="\n") as file:
         file.write(HEADER + "\n")
-        for done, device in enumerate(site.device, 1):
+        for done, device in enumerate(measuring(site), 1):
             counter = world.sheet(device.code).counter
             if counter is None:
                 rows = list(_plant_rows(world, device.code, moments, stamps))
@@ -52,7 +52,7 @@ def write_history(
             file.writelines(rows)
             written += len(rows)
             if progress:
-                progress(done, len(site.device))
+                progress(done, len(measuring(site)))
     part.replace(path)
     return written
 

@@ -8,10 +8,20 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from rules.model.line import AnyLine, CameraLine, Cjt188Line, Dlt645Line, MbusLine, ModbusLine
+from rules.model.line import (
+    AnyLine,
+    CameraLine,
+    Cjt188Line,
+    Dlt645Line,
+    MbusLine,
+    ModbusLine,
+    OnvifLine,
+    OsdpLine,
+)
 from rules.model.site import SiteFile
 from simulators import cjt188_meter, control, dlt645_meter, mbus_meter, modbus_meter, rtsp_camera
 from simulators.faults import LINE_DOWN, FaultBoard, read_faults
+from simulators.scene import Credential, Scene
 from simulators.served import HOST, PortTakenError, ServedDevice
 from simulators.truth import TruthLog
 from simulators.world import UnfitSiteError, World
@@ -34,6 +44,7 @@ async def run(
     control_port: int,
     ready: Callable[[], None] | None = None,
     clock: Callable[[], datetime] = wall_clock,
+    credential: Credential = lambda _name: None,
 ) -> None:
     """Run until cancelled; ``ready`` is called when every port listens.
 
@@ -42,6 +53,7 @@ async def run(
     # A taken port is told by PortTakenError; the library's own warning would say it twice.
     logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
     world = World(site, seed)
+    scene = Scene(credential, clock)
     board = FaultBoard(world)
     for fault in read_faults(faults) if faults else ():
         board.inject(fault, clock())
@@ -50,11 +62,15 @@ async def run(
     async with AsyncExitStack() as stack:
         log = stack.enter_context(TruthLog(truth)) if truth else None
         for line in site.line:
+            if isinstance(line, OnvifLine | OsdpLine):
+                stack.push_async_callback(await scene.serve(line, [d for d in site.device if d.line == line.code]))
+                continue
             devices = [ServedDevice(d, world, board, clock, log) for d in site.device if d.line == line.code]
             served = _Line(line, devices, seed)
             await served.open()
             stack.push_async_callback(served.close)
-        stack.push_async_callback(_close, await _control(board, control_port, clock))
+        stack.push_async_callback(scene.close)
+        stack.push_async_callback(_close, await _control(board, scene, control_port, clock))
         if ready:
             ready()
         await asyncio.Event().wait()
@@ -111,9 +127,9 @@ async def _serve(line: AnyLine, devices: Sequence[ServedDevice], seed: int) -> C
             raise UnfitSiteError(f"line '{line.code}' is {line.driver}, which the simulator does not speak yet")
 
 
-async def _control(board: FaultBoard, port: int, clock: Callable[[], datetime]) -> asyncio.Server:
+async def _control(board: FaultBoard, scene: Scene, port: int, clock: Callable[[], datetime]) -> asyncio.Server:
     try:
-        return await control.serve(board, port, clock)
+        return await control.serve(board, port, clock, scene)
     except OSError:
         raise PortTakenError(
             f"the control port {port} on {HOST} is taken; stop the program that listens there or name another"

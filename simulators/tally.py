@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rules.model.site import SiteFile
 from simulators.sheet import SHEETS
+from simulators.world import measuring
 
 Told = Counter[tuple[str, str, int]]
 
@@ -43,7 +44,7 @@ class Tally:
 
 def take(site: SiteFile, history: Path | None, truth: Path, stored: Iterable[Stored]) -> Tally:
     """Compare; ``stored`` holds every reading of the site, in any order."""
-    steps = {device.code: SHEETS[device.profile].counter for device in site.device}
+    steps = {device.code: SHEETS[device.profile].counter for device in measuring(site)}
     rows = _history(history) if history else {}
     log = _log(truth)
     told = Counter({key: len(moments) for key, moments in log.items()})
@@ -56,7 +57,7 @@ def take(site: SiteFile, history: Path | None, truth: Path, stored: Iterable[Sto
             seen += 1
             falsified += reading.value != rows[key]
             continue
-        register = steps[reading.device]
+        register = steps.get(reading.device)
         if register is not None and register.measure == reading.measure and reading.value is not None:
             found[reading.device, reading.measure, _count(reading.value, register.step)] += 1
     gone = told - found

@@ -23,10 +23,17 @@ from simulators.worldtime import BLOCK, QUARTER_MS, LocalTime, local_block, mill
 
 LOSS_PPM = (10_000, 20_000)  # 1 to 2 % of what flows through
 DEFAULT_AREA_M2 = 200.0
+WATCHING = ("onvif", "osdp", "camera")  # drivers of doors and cameras
 
 
 class UnfitSiteError(ValueError):
     """The simulated world cannot be built from this site."""
+
+
+def measuring(site: SiteFile) -> tuple[Device, ...]:
+    """Give the devices that show the world: all but doors and cameras, which show what is done before them."""
+    others = {line.code for line in site.line if line.driver in WATCHING}
+    return tuple(device for device in site.device if device.line not in others)
 
 
 class World:
@@ -35,11 +42,11 @@ class World:
     def __init__(self, site: SiteFile, seed: int) -> None:
         self.seed = seed
         self.zone = ZoneInfo(site.site.timezone)
-        self.devices = {device.code: device for device in site.device}
+        self.devices = {device.code: device for device in measuring(site)}
         self._areas = _areas(site)
         self._skies: dict[int, tuple[LocalTime, Numbers]] = {}
         self._nodes: dict[str, Node] = {}
-        for device in site.device:
+        for device in self.devices.values():
             if self.sheet(device.code).counter:
                 self._grow(device, ())
 

@@ -11,6 +11,7 @@ from rich.progress import Progress
 from deploy import foreground
 from deploy.commands.options import SitePath, read_site
 from deploy.settings import MAX_PORT
+from drivers.credentials import credential
 from simulators import site_run
 from simulators.history import write_history
 from simulators.link import HOST, Link
@@ -40,7 +41,17 @@ def run(
         lines = ", ".join(f"{line.code} at {line.place}" for line in file.line)
         typer.echo(f"{len(file.device)} devices answer: {lines}; faults are taken at 127.0.0.1:{control_port}.")
 
-    foreground.run(site_run.run(file, seed=seed, faults=faults, truth=truth, control_port=control_port, ready=ready))
+    foreground.run(
+        site_run.run(
+            file,
+            seed=seed,
+            faults=faults,
+            truth=truth,
+            control_port=control_port,
+            ready=ready,
+            credential=credential,
+        )
+    )
 
 
 @app.command()
