@@ -8,6 +8,7 @@ from typing import Any
 
 from drivers.catalogue import driver_of
 from edge_agent import backfill as history
+from edge_agent.actuator import Actuator
 from edge_agent.clock import Clock, wall_clock
 from edge_agent.config import EdgeConfig
 from edge_agent.health import Health
@@ -40,6 +41,7 @@ async def run(config: EdgeConfig, broker: Broker, data_dir: Path, *, backfill: P
 
 async def _work(config: EdgeConfig, broker: Broker, spool: Spool) -> None:
     clock, health, roster = Clock(spool.newest), Health(), Roster(config, spool.points())
+    actuator = Actuator()
     publisher = Publisher(config, broker, spool=spool, roster=roster, clock=clock, health=health)
 
     def polling(line_number: int) -> Callable[[], Coroutine[Any, Any, None]]:
@@ -52,6 +54,7 @@ async def _work(config: EdgeConfig, broker: Broker, spool: Spool) -> None:
             roster=roster,
             health=health,
             now=clock.now,
+            actuator=actuator,
         ).run()
 
     log.info(
