@@ -47,7 +47,7 @@ class Actuator:
         ``by`` is who wishes it, in words; ``number`` the command's, which the answer repeats.  Never raises and never
         takes longer than SET_S_MAX; the answer's time is that of the read-back, else ``now``.
         """
-        code, _, measure = point.partition(".")
+        code, _, measure = point.rpartition(".")
         seat = self._seats.get(code)
         if seat is None or measure not in seat.steps:
             return Answer(number, Outcome.REFUSED, now, reason=f"this gateway reads no point '{point}'")
@@ -68,7 +68,7 @@ class Actuator:
 
     async def shown(self, point: str) -> float | None:
         """Read what a point shows now; None where that cannot be known within SET_S_MAX."""
-        seat = self._seats.get(point.partition(".")[0])
+        seat = self._seats.get(point.rpartition(".")[0])
         if seat is None:
             return None
         try:
