@@ -29,15 +29,15 @@ async def run(config: EdgeConfig, broker: Broker, data_dir: Path, *, backfill: P
     """Poll, spool and publish until cancelled.
 
     ``backfill`` is a logger file that is spooled once, before polling starts.  Raises SpoolUnusableError when another
-    agent holds the spool, JournalError for a damaged journal of commands, InvalidBackfillError for a bad file; a dead
-    broker or device only makes it wait.
+    agent holds the spool, JournalError for one of commands that cannot be written, InvalidBackfillError for a
+    bad file; a dead broker or device only makes it wait.
     """
     path = data_dir / f"edge-{config.gateway}.sqlite"
     spool = await asyncio.to_thread(Spool, path, max_mb=config.spool_max_mb)
     try:
         if backfill is not None:
             await asyncio.to_thread(history.bring_in, backfill, config, spool, wall_clock())
-        journal = await asyncio.to_thread(Journal, data_dir / f"edge-{config.gateway}.commands.sqlite")
+        journal = await asyncio.to_thread(Journal, data_dir / f"edge-{config.gateway}.commands.sqlite", wall_clock())
         try:
             await _work(config, broker, spool, journal)
         finally:

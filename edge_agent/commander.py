@@ -135,6 +135,8 @@ class Commander:
         now = self._now()
         last_at = await asyncio.to_thread(self._journal.last_set, command.point)
         why = fault(command, self._allowances, last_at, now, blocked=self._blocked(command.point))
+        if not why and command.issued_at < self._journal.born_at:
+            why = "the command is older than what this gateway remembers; give it anew"
         try:
             if not why:
                 await asyncio.to_thread(self._journal.begin, command, now)

@@ -1,9 +1,11 @@
 """The journal: every command that was taken up, on disk before its device hears of it, with its answer.
 
 A file of its own beside the spool.  What stands in it without an answer after a restart was being carried out when the
-gateway stopped.  ``synchronous=FULL``, as in the spool: what ``begin`` returned from survives a power cut.
+gateway stopped.  ``synchronous=FULL``, as in the spool: what ``begin`` returned from survives a power cut.  A damaged
+file is moved aside; since the new one knows nothing of before, what was given before its birth counts as known.
 """
 
+import logging
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -32,9 +34,13 @@ CREATE TABLE IF NOT EXISTS commands (
     reason TEXT NOT NULL DEFAULT '',
     heard INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE TABLE IF NOT EXISTS birth (one INTEGER PRIMARY KEY CHECK (one = 1), ms INTEGER NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS commands_point ON commands (point, begun_ms);
 """
 _ENTRY = "SELECT id, point, outcome, answered_ms, shown, reason FROM commands "
+
+
+log = logging.getLogger(__name__)
 
 
 class JournalError(Exception):
@@ -53,17 +59,21 @@ class Entry:
 class Journal:
     """One file.  Safe to call from any thread; every call is short."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file or make it; raises JournalError."""
+    def __init__(self, path: Path, now: datetime) -> None:
+        """Open the file or make it; raises JournalError for a folder that cannot be used."""
         self._path = path
         self._lock = Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = _connected(path)
+            self._db = _opened(path, now)
+            with self._db:
+                self._db.execute("INSERT OR IGNORE INTO birth VALUES (1, ?)", (millis(now),))
+            ((born_ms,),) = self._db.execute("SELECT ms FROM birth").fetchall()
         except (sqlite3.Error, OSError) as error:
             raise JournalError(
-                f"the journal of commands {path} cannot be opened: {error}; move a damaged file away"
+                f"the journal of commands {path} cannot be opened: {error}; check the folder's owner and free space"
             ) from None
+        self.born_at = EPOCH + timedelta(milliseconds=born_ms)
 
     def find(self, number: str) -> Entry | None:
         """Give the entry of a command, None for one that is new here."""
@@ -144,6 +154,21 @@ def _entry(number: str, point: str, outcome: str | None, at_ms: int | None, show
         return Entry(number, point, None)
     at = EPOCH + timedelta(milliseconds=at_ms)
     return Entry(number, point, Answer(number, Outcome(outcome), at, shown, reason))
+
+
+def _opened(path: Path, now: datetime) -> sqlite3.Connection:
+    try:
+        return _connected(path)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        aside = path.with_name(f"{path.name}.damaged-{millis(now)}")
+        for suffix in ("", "-wal", "-shm"):
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + suffix))
+        log.error("the journal of commands %s is damaged (%s); kept as %s, starting a new one", path, error, aside)  # noqa: TRY400  one line
+        return _connected(path)
 
 
 def _connected(path: Path) -> sqlite3.Connection:

@@ -62,8 +62,9 @@ async def test_a_command_is_carried_out_read_back_and_answered(
 async def test_a_replayed_command_does_nothing_and_gets_its_answer_again_even_after_a_restart(
     tmp_path: Path, broker: EmbeddedBroker, host: Host
 ) -> None:
-    plant, first = Plant(1), command(20.0)
+    plant = Plant(1)
     async with gateway(tmp_path, broker, plant):
+        first = command(20.0)
         answer = await host.ask(first)
         host.send(first, first)
         assert await host.told(first.id, 3) == [answer] * 3
@@ -184,9 +185,10 @@ async def test_a_command_of_another_host_is_refused(
 async def test_an_answer_is_said_again_until_the_hub_has_heard_it(
     tmp_path: Path, broker: EmbeddedBroker, host: Host
 ) -> None:
-    plant, first = Plant(1), command(20.0)
+    plant = Plant(1)
     host.polite = False
     async with gateway(tmp_path, broker, plant):
+        first = command(20.0)
         answer = await host.ask(first)
     async with gateway(tmp_path, broker, plant):
         assert await host.told(first.id, 2) == [answer] * 2
@@ -201,8 +203,9 @@ async def test_an_answer_is_said_again_until_the_hub_has_heard_it(
 async def test_a_gateway_killed_between_write_and_answer_says_that_it_does_not_know_and_what_it_sees(
     tmp_path: Path, broker: EmbeddedBroker, host: Host
 ) -> None:
-    plant, first = Plant(1, slow_s=0.25), command(20.0)
+    plant = Plant(1, slow_s=0.25)
     async with gateway(tmp_path, broker, plant):
+        first = command(20.0)
         host.send(first)
         await until(lambda: plant.writes == [200])
     assert host.answers == []
@@ -239,4 +242,15 @@ async def test_a_command_that_cannot_be_remembered_is_not_carried_out(
         answer = await host.ask(command(20.0))
         assert answer.outcome is Outcome.REFUSED
         assert "disk full" in answer.reason
+    assert plant.writes == []
+
+
+async def test_what_was_given_before_the_journal_began_is_not_carried_out(
+    tmp_path: Path, broker: EmbeddedBroker, host: Host
+) -> None:
+    plant, before = Plant(1), command(20.0)
+    async with gateway(tmp_path, broker, plant):
+        answer = await host.ask(before)
+        assert answer.outcome is Outcome.REFUSED
+        assert "older than what this gateway remembers" in answer.reason
     assert plant.writes == []
