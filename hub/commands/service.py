@@ -81,7 +81,8 @@ async def allowed(tx: Transaction, point: str) -> Allowed | None:
 async def give(tx: Transaction, wish: Wish, now: datetime) -> Command:
     """Give a command, or ask a second person about a critical one; the same wish again gives the same command.
 
-    Raises ForbiddenError, InvalidError, or ConflictError for an id that was used, or too many commands.
+    Raises ForbiddenError, NotFoundError for a point that may not be set, InvalidError, or ConflictError for an id that
+    was used, or too many commands.
     """
     if not tx.actor.may(Right.COMMAND_POINTS):
         raise ForbiddenError(FORBIDDEN)
@@ -110,14 +111,14 @@ async def give(tx: Transaction, wish: Wish, now: datetime) -> Command:
 async def give_approved(tx: Transaction, command_id: UUID, now: datetime) -> Command:
     """Give a critical command to which a second person has agreed; what was agreed to is spent with it.
 
-    Given already, it is only shown.  Raises NotFoundError, ForbiddenError or ConflictError.
+    Given already, it is only shown.  Raises NotFoundError, ForbiddenError, InvalidError or ConflictError.
     """
     if not tx.actor.may(Right.COMMAND_POINTS):
         raise ForbiddenError(FORBIDDEN)
     held = await tx.value(SQL["hold"], {"id": command_id})
     found = await command(tx, command_id)
     if found.given_by != tx.actor.name:
-        raise ForbiddenError(NOT_YOURS)
+        raise ConflictError(NOT_YOURS)
     if held is None:
         if found.issued_at is not None:
             return found
@@ -156,10 +157,10 @@ async def of_point(tx: Transaction, point: str) -> list[Command]:
 
 
 async def _checked(tx: Transaction, wish: Wish) -> tuple[Allowed, str]:
-    """Give what the point may be set to, and the reason as it is kept; raises InvalidError."""
+    """Give what the point may be set to, and the reason as it is kept; raises NotFoundError or InvalidError."""
     one, reason = await allowed(tx, wish.point), wish.reason.strip()
     if one is None:
-        raise InvalidError(f"'{wish.point[:80]}' cannot be set from here; the site file says what may be set.")
+        raise NotFoundError(f"'{wish.point[:80]}' cannot be set from here; the site file says what may be set.")
     if wish.value is None and not one.gives_back:
         raise InvalidError(f"'{one.point}' cannot be given back: its device knows no priorities; set a value.")
     if wish.value is not None and not (math.isfinite(wish.value) and one.low <= wish.value <= one.high):
