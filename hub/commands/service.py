@@ -30,6 +30,7 @@ TOO_OFTEN = f"You have given {COMMANDS_MAX} commands within a minute; wait a mom
 WHY = "Say in a few words why; this point is critical, and who agrees has to know."
 TOO_LONG = f"A reason has at most {REASON_CHARACTERS_MAX} characters; shorten it."
 USED = "This id was used for another command; take a new one."
+NO_POINT = "This point cannot be set from here; the site file says what may be set."
 NOT_ASKED = "This command no longer waits for anybody; give it anew if it is still wanted."
 NOT_YOURS = "Who asked for this command gives it; ask him, or give one of your own."
 NOT_SECONDED = "Nobody but you has agreed to this; let the flow for commands ask a second person."
@@ -160,7 +161,7 @@ async def _checked(tx: Transaction, wish: Wish) -> tuple[Allowed, str]:
     """Give what the point may be set to, and the reason as it is kept; raises NotFoundError or InvalidError."""
     one, reason = await allowed(tx, wish.point), wish.reason.strip()
     if one is None:
-        raise NotFoundError(f"'{wish.point[:80]}' cannot be set from here; the site file says what may be set.")
+        raise NotFoundError(NO_POINT)
     if wish.value is None and not one.gives_back:
         raise InvalidError(f"'{one.point}' cannot be given back: its device knows no priorities; set a value.")
     if wish.value is not None and not (math.isfinite(wish.value) and one.low <= wish.value <= one.high):
