@@ -7,12 +7,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import edge, edge_bacnet, guard, sign_in, start, walk
+from tests.bench import edge, edge_bacnet, edge_command, guard, sign_in, start, walk
 from tests.bench.row import Row
 
 BENCHES = {
     "edge": edge.measure,
     "edge_bacnet": edge_bacnet.measure,
+    "edge_command": edge_command.measure,
     "guard": guard.measure,
     "start": start.measure,
     "walk": walk.measure,

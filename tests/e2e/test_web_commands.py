@@ -108,7 +108,8 @@ async def test_a_critical_point_is_set_after_a_second_person_has_agreed(stage: S
         )
         owner.execute(
             """UPDATE approval_requests
-               SET state = 'approved', usable_until = now() + interval '1 day', ended_at = now() WHERE kind = 'command'"""
+               SET state = 'approved', usable_until = now() + interval '1 day', ended_at = now()
+               WHERE kind = 'command'"""
         )
     await visitor.open(PAGE)
     await visitor.shoot("en-setting-agreed", full=False)
