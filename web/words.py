@@ -237,6 +237,7 @@ SENTENCES = (
     N_("Write the amount as a number, like 1280.50."),
     N_("An amount is more than nothing, has two decimal places at most, and is less than a trillion."),
     N_("There is no such command."),
+    N_("This point is critical; somebody asks for it on its page, not a program with a token."),
     N_("This point cannot be set from here; the site file says what may be set."),
     N_("Your role does not include setting points; ask an engineer."),
     N_("You have given 20 commands within a minute; wait a moment."),

@@ -56,7 +56,7 @@ SELECT id FROM commands WHERE id = %(id)s AND state = 'asked' FOR NO KEY UPDATE;
 -- name: seconded_by
 SELECT d.login FROM approval_decisions d JOIN approval_requests r ON r.id = d.request_id
 WHERE r.number = %(approval)s AND r.organisation_id = plantroom.organisation() AND d.round = r.round
-  AND d.verdict = 'approve' AND d.login <> %(by)s
+  AND d.verdict = 'approve' AND d.login <> split_part(%(by)s, '/', 1)
 ORDER BY d.at DESC LIMIT 1;
 
 -- name: issue

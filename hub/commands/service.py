@@ -31,6 +31,7 @@ WHY = "Say in a few words why; this point is critical, and who agrees has to kno
 TOO_LONG = f"A reason has at most {REASON_CHARACTERS_MAX} characters; shorten it."
 USED = "This id was used for another command; take a new one."
 NO_POINT = "This point cannot be set from here; the site file says what may be set."
+BY_A_PERSON = "This point is critical; somebody asks for it on its page, not a program with a token."
 NOT_ASKED = "This command no longer waits for anybody; give it anew if it is still wanted."
 NOT_YOURS = "Who asked for this command gives it; ask him, or give one of your own."
 NOT_SECONDED = "Nobody but you has agreed to this; let the flow for commands ask a second person."
@@ -91,6 +92,8 @@ async def give(tx: Transaction, wish: Wish, now: datetime) -> Command:
     if known is not None:
         return _same(known, wish, tx.actor.name)
     one, reason = await _checked(tx, wish)
+    if one.critical and not tx.actor.may(Right.REQUEST_APPROVAL):
+        raise ForbiddenError(BY_A_PERSON)  # a token's owner could second what his own token asks
     await _unhurried(tx, one, now)
     issued = None if one.critical else now
     values = {

@@ -98,9 +98,7 @@ async def measure(folder: Path) -> list[Row]:
         await devices.wait()
         await asyncio.to_thread(server.stop)
     middle, most = percentile(took_ms, 0.5), max(took_ms)
-    said = (
-        f"edge: command to answer, 95th percentile of {COMMANDS} while polled (median {middle:.0f}, most {most:.0f})"
-    )
+    said = f"edge: command to answer, 95th percentile of {COMMANDS} while polled (median {middle:.0f}, most {most:.0f})"
     return [at_most(said, percentile(took_ms, SHARE), BAR_MS, "ms")]
 
 
