@@ -7,6 +7,7 @@ from uuid import UUID
 import psycopg
 
 from hub.assets import service as assets
+from hub.commands import service as commands
 from hub.errors import NotFoundError
 from hub.leases import service as leases
 from hub.ledger import service as ledger
@@ -36,6 +37,7 @@ async def register(owner_dsn: str, hub: str, file: SiteFile) -> UUID:
         site = await assets.register(tx, file)
         await leases.register(tx, site, file)
         await surveillance.register(tx, site, file)
+        await commands.register(tx, site, file)
         await ledger.open_accounts(tx)
     return organisation
 

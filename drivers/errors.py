@@ -14,7 +14,14 @@ class UnreachableError(DriverError):
 
 
 class RefusedError(DriverError):
-    """The device understood and will not do it: asking again at once is useless."""
+    """The device understood and will not do it: asking again at once is useless.
+
+    ``held`` is what it holds instead of what it was set to, where that was read.
+    """
+
+    def __init__(self, message: str, *, held: float | None = None) -> None:
+        super().__init__(message)
+        self.held = held
 
 
 class MalformedError(DriverError):

@@ -6,7 +6,7 @@ Here is what profiles of all protocols share; ``<protocol>/profile.py`` says whe
 import tomllib
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Protocol, Self, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -52,6 +52,15 @@ class Measure(Part):
         if self.kind is not Kind.COUNTER and self.modulus is not None:
             raise ValueError(f"measure '{self.name}' is no counter and has no modulus")
         return self
+
+
+@runtime_checkable
+class Settable(Protocol):
+    """A measure of a protocol that can write: from and to in its ``unit``, None where it is only read."""
+
+    @property
+    def writable(self) -> tuple[Decimal, Decimal] | None:
+        """What it may be set to."""
 
 
 class Profile(Part):

@@ -8,9 +8,12 @@ from typing import Any
 
 from drivers.catalogue import driver_of
 from edge_agent import backfill as history
+from edge_agent.actuator import Actuator
 from edge_agent.clock import Clock, wall_clock
+from edge_agent.commander import Commander
 from edge_agent.config import EdgeConfig
 from edge_agent.health import Health
+from edge_agent.journal import Journal
 from edge_agent.link import Broker
 from edge_agent.poller import LinePoller
 from edge_agent.publisher import Publisher
@@ -27,21 +30,28 @@ async def run(config: EdgeConfig, broker: Broker, data_dir: Path, *, backfill: P
     """Poll, spool and publish until cancelled.
 
     ``backfill`` is a logger file that is spooled once, before polling starts.  Raises SpoolUnusableError when another
-    agent holds the spool, InvalidBackfillError for a bad file; a dead broker or device only makes it wait.
+    agent holds the spool, JournalError for one of commands that cannot be written, InvalidBackfillError for a
+    bad file; a dead broker or device only makes it wait.
     """
     path = data_dir / f"edge-{config.gateway}.sqlite"
     spool = await asyncio.to_thread(Spool, path, max_mb=config.spool_max_mb)
     try:
         if backfill is not None:
             await asyncio.to_thread(history.bring_in, backfill, config, spool, wall_clock())
-        await _work(config, broker, spool, data_dir / CLIPS)
+        journal = await asyncio.to_thread(Journal, data_dir / f"edge-{config.gateway}.commands.sqlite", wall_clock())
+        try:
+            await _work(config, broker, spool, journal, data_dir / CLIPS)
+        finally:
+            journal.close()
     finally:
         spool.close()
 
 
-async def _work(config: EdgeConfig, broker: Broker, spool: Spool, clips: Path) -> None:
+async def _work(config: EdgeConfig, broker: Broker, spool: Spool, journal: Journal, clips: Path) -> None:
     clock, health, roster = Clock(spool.newest), Health(), Roster(config, spool.points())
-    publisher = Publisher(config, broker, spool=spool, roster=roster, clock=clock, health=health)
+    actuator = Actuator()
+    commander = Commander(config.allowances, actuator, journal, now=clock.now, health=health)
+    publisher = Publisher(config, broker, spool=spool, roster=roster, clock=clock, health=health, commander=commander)
 
     def polling(line_number: int) -> Callable[[], Coroutine[Any, Any, None]]:
         line = config.lines[line_number]
@@ -53,6 +63,7 @@ async def _work(config: EdgeConfig, broker: Broker, spool: Spool, clips: Path) -
             roster=roster,
             health=health,
             now=clock.now,
+            actuator=actuator,
         ).run()
 
     log.info(
@@ -66,6 +77,7 @@ async def _work(config: EdgeConfig, broker: Broker, spool: Spool, clips: Path) -
         tasks.create_task(_supervise("publisher", publisher.run))
         for number, line in enumerate(config.lines):
             tasks.create_task(_supervise(f"line {line.code}", polling(number)))
+        tasks.create_task(_supervise("commander", commander.run))
 
 
 async def _supervise(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -12,6 +12,7 @@ from rules.model.point import Point
 from rules.model.quality import Quality
 from rules.model.reading import Reading
 from rules.wire import topics
+from rules.wire.command import ANSWER
 from rules.wire.sparkplug import DataType, Metric
 
 
@@ -26,6 +27,7 @@ def node_birth(at: datetime, bd_seq: int, spool: str, committed: int, *, certifi
         _speaker(spool),
         Metric(name=topics.COMMITTED, at=at, value=committed, datatype=DataType.INT64),
         *node_data(at, depth=0, clock_step_ms=0),
+        Metric(name=ANSWER, at=at, value=None, datatype=DataType.STRING),
         *((certificate_request(at),) if certified else ()),
     )
 

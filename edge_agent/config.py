@@ -1,14 +1,17 @@
 """What one gateway polls: the site file and the profiles, checked and joined into points."""
 
 import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
 from drivers import catalogue
 from drivers.driver import Asked, Device
-from drivers.profile import InvalidProfileError, Measure
+from drivers.profile import InvalidProfileError, Measure, Settable
+from rules.control.command import Allowance
 from rules.model import quantity, site
 from rules.model.line import AnyLine
 from rules.model.point import Point
@@ -47,6 +50,7 @@ class EdgeConfig:
     acknowledge: Literal["hub", "none"]
     spool_max_mb: int
     lines: tuple[PolledLine, ...]
+    allowances: Mapping[str, Allowance]  # what may be set, by point
 
     @property
     def devices(self) -> tuple[Device, ...]:
@@ -83,6 +87,7 @@ def load_all(path: Path) -> tuple[EdgeConfig, ...]:
                 for line in file.line
                 if line.gateway == gateway.code
             ),
+            allowances=_allowances(file, gateway.code),
         )
         for gateway in file.gateway
     )
@@ -97,9 +102,40 @@ def read(path: Path) -> tuple[site.SiteFile, dict[str, Device]]:
     problems: list[str] = []
     timezone = file.site.timezone
     devices = {device.code: polled for device in file.device if (polled := _device(device, timezone, problems))}
+    problems += _disallowed(file, devices)
     if problems:
         raise InvalidConfigError([f"{path}: {problem}" for problem in problems])
     return file, devices
+
+
+def _allowances(file: site.SiteFile, gateway: str) -> dict[str, Allowance]:
+    ours = {line.code for line in file.line if line.gateway == gateway}
+    devices = {device.code for device in file.device if device.line in ours}
+    return {
+        one.point: Allowance(one.low, one.high, timedelta(seconds=one.every_s), one.critical)
+        for one in file.allowed
+        if one.device in devices
+    }
+
+
+def _disallowed(file: site.SiteFile, devices: Mapping[str, Device]) -> Iterable[str]:
+    """Give a sentence for each point that may be set by the file and not by the profile of its device."""
+    for one in file.allowed:
+        if one.device not in devices:
+            continue  # its profile is at fault already
+        device = devices[one.device]
+        asked = next((asked for asked in device.points if asked.measure == one.measure), None)
+        measure = next((measure for measure in device.profile.measures if measure.name == one.measure), None)
+        who = f"allowed point '{one.point}'"
+        if asked is None or measure is None:
+            yield f"{who}: {device.profile.title} does not measure '{one.measure}'."
+        elif not isinstance(measure, Settable) or measure.writable is None:
+            yield f"{who}: its profile '{device.profile.code}' does not name it writable, so it cannot be set."
+        else:
+            low, high = (float(limit * asked.factor) for limit in measure.writable)
+            if not low <= one.low <= one.high <= high:
+                within = f"{low:g} to {high:g} {asked.point.unit}".rstrip()
+                yield f"{who} may be set from {one.low:g} to {one.high:g}, but its profile takes {within} only."
 
 
 def _toml(path: Path) -> dict[str, object]:

@@ -5,9 +5,10 @@ sends it again, in order.
 """
 
 import asyncio
+import logging
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,8 @@ CLOSE_TIMEOUT_S = 1.0
 INBOX_EVENTS_MAX = 10_000
 _TAKEN_OVER = 0x8E  # MQTT 5.0, section 3.14.2.1
 _FAILURE = 0x80
+
+log = logging.getLogger(__name__)
 
 
 class LinkError(Exception):
@@ -76,6 +79,7 @@ class Broker:
 class Arrived:
     """A command came."""
 
+    topic: str
     payload: bytes
 
 
@@ -103,9 +107,12 @@ Event = Arrived | Confirmed | Dropped | Nudged
 
 
 class Link:
-    """An MQTT 5 connection with a will and one subscription, feeding one asyncio queue."""
+    """An MQTT 5 connection with a will and subscriptions, feeding one asyncio queue.
 
-    def __init__(self, broker: Broker, client_id: str, *, commands: str, will: tuple[str, bytes]) -> None:
+    The first of ``commands`` must be granted.
+    """
+
+    def __init__(self, broker: Broker, client_id: str, *, commands: Sequence[str], will: tuple[str, bytes]) -> None:
         self._broker = broker
         self._commands = commands
         self._loop = asyncio.get_running_loop()
@@ -228,11 +235,14 @@ class Link:
         if reason.is_failure:
             self._say(self._settle, LinkError(f"{self._place} refuses us: {str(reason).lower()}"))
         else:
-            client.subscribe(self._commands, qos=1)
+            client.subscribe([(topic, 1) for topic in self._commands])
 
     def _on_subscribe(self, _client: Client, _data: Any, _mid: int, reasons: list[ReasonCode], _more: Any) -> None:
-        refused = any(reason.is_failure for reason in reasons)
-        self._say(self._settle, LinkError(f"{self._place} forbids us {self._commands}") if refused else None)
+        own, *others = reasons
+        if any(reason.is_failure for reason in others):
+            log.warning("%s forbids us %s; devices cannot be set", self._place, self._commands[1])
+        said = LinkError(f"{self._place} forbids us {self._commands[0]}") if own.is_failure else None
+        self._say(self._settle, said)
 
     def _on_disconnect(self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, _more: Any) -> None:
         taken_over = reason.value == _TAKEN_OVER
@@ -245,7 +255,7 @@ class Link:
         self._say(self._settle, LinkError(f"{self._place} {said}", taken_over=taken_over))
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        self._say(self._put, Arrived(bytes(message.payload)))
+        self._say(self._put, Arrived(message.topic, bytes(message.payload)))
 
     def _on_publish(self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _more: Any) -> None:
         self._say(self._confirm, Confirmed(mid, reason.value < _FAILURE))

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from drivers.driver import Device, Driver, Station
 from drivers.errors import UnreachableError
+from edge_agent.actuator import Actuator
 from edge_agent.change import worth_sending
 from edge_agent.config import PolledLine
 from edge_agent.frame import Frame
@@ -53,6 +54,7 @@ class LinePoller:
         roster: Roster,
         health: Health,
         now: Callable[[], datetime],
+        actuator: Actuator | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._line = line
@@ -62,6 +64,7 @@ class LinePoller:
         self._roster = roster
         self._health = health
         self._now = now
+        self._actuator = actuator
         self._monotonic_s = monotonic_s
         self._devices = [_Watched(device, driver.station(device)) for device in line.devices]
         self._link_backoff_s = BACKOFF_FIRST_S
@@ -70,6 +73,9 @@ class LinePoller:
     async def run(self) -> None:
         """Poll at start + k * poll_s; a cycle that takes too long skips turns and never bunches them."""
         start_s, cycle = self._monotonic_s(), 0
+        if self._actuator is not None:
+            for watched in self._devices:
+                self._actuator.seat(watched.device, watched.station)
         try:
             while True:
                 await self.poll()
@@ -78,6 +84,8 @@ class LinePoller:
                 cycle = turn
                 await asyncio.sleep(start_s + cycle * self._line.line.poll_s - self._monotonic_s())
         finally:
+            if self._actuator is not None:
+                self._actuator.unseat([watched.station for watched in self._devices])
             await self._driver.close()
 
     async def poll(self) -> None:

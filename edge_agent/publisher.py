@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from edge_agent import births
 from edge_agent.clock import Clock
+from edge_agent.commander import Commander
 from edge_agent.config import EdgeConfig
 from edge_agent.frame import Frame
 from edge_agent.health import Health
@@ -50,6 +51,7 @@ class Publisher:
         roster: Roster,
         clock: Clock,
         health: Health,
+        commander: Commander | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
@@ -58,6 +60,10 @@ class Publisher:
         self._roster = roster
         self._clock = clock
         self._health = health
+        self._commander = commander
+        if commander is not None:
+            commander.tell(self.nudge)
+        self._answered: list[str] = []  # commands whose answers the hub says that it has
         self._monotonic_s = monotonic_s
         self._link: Link | None = None
         self._renewal = _renewal(config, broker)
@@ -126,6 +132,11 @@ class Publisher:
     def _topic(self, verb: Verb, device: str = "") -> str:
         return str(Topic(self._config.site, verb, self._config.gateway, device))
 
+    @property
+    def _commands(self) -> tuple[str, ...]:
+        own = self._topic(Verb.NCMD)
+        return (own,) if self._commander is None else (own, self._topic(Verb.DCMD, "+"))
+
     async def _serve(self) -> None:
         """One connection, from its birth to its end; returns when it is to be made anew with a new certificate."""
         self._born = self._renewed = False
@@ -137,7 +148,7 @@ class Publisher:
         self._bd_seq = await asyncio.to_thread(self._spool.next_bd_seq)
         death = encode(Payload(None, None, births.node_death(self._bd_seq)))
         will = (self._topic(Verb.NDEATH), death)
-        link = Link(self._broker, self._client_id, commands=self._topic(Verb.NCMD), will=will)
+        link = Link(self._broker, self._client_id, commands=self._commands, will=will)
         await link.open()
         if self._short < SHORT_MAX:
             log.log(logging.WARNING if self._complaint else logging.INFO, "connected as %s", self._client_id)
@@ -182,6 +193,8 @@ class Publisher:
         last = self._spool.last_number
         self._turns = deque((last, device) for device, m in self._roster.members.items() if not m.alive)
         self._window.rewind(probe=False)
+        if self._commander is not None:
+            self._commander.repeat()
 
     def _bear_device(self, link: Link, device: str) -> None:
         member = self._roster.members[device]
@@ -200,9 +213,14 @@ class Publisher:
             self._bear(link)
         if self._window.due_in_s(now_s) <= 0.0 and not link.unconfirmed:
             self._window.rewind(probe=True)
+        self._answer(link)
         await self._send_frames(link)
         if now_s >= self._report_s:
             await self._report(link, now_s)
+
+    def _answer(self, link: Link) -> None:
+        while self._commander is not None and (answers := self._commander.answers()):
+            self._say(link, Verb.NDATA, answers)
 
     async def _send_frames(self, link: Link) -> None:
         room = self._window.room()
@@ -234,6 +252,8 @@ class Publisher:
         if self._renewal is not None:
             metrics += await asyncio.to_thread(self._renewal.wish, self._clock.now())
         self._say(link, Verb.NDATA, metrics)
+        if self._commander is not None:
+            self._commander.repeat()
         self._report_s = now_s + REPORT_EVERY_S
         log.debug("%s", self._health.sentence(self._spool.depth()))
 
@@ -242,12 +262,15 @@ class Publisher:
         committed = self._window.committed
         for event in events:
             if isinstance(event, Arrived):
-                committed = max(committed, self._obey(event.payload))
+                committed = max(committed, self._arrived(event))
             elif isinstance(event, Confirmed):
                 committed = max(committed, self._confirm(event))
         if self._window.note_committed(committed, self._monotonic_s()):
             self._delivered = {number for number in self._delivered if number > committed}
             await asyncio.to_thread(self._spool.commit, committed)
+        if self._commander is not None and self._answered:
+            await self._commander.heard(self._answered)
+        self._answered.clear()
         if self._renewal is not None and self._offered:
             self._renewed = await asyncio.to_thread(self._renewal.take, self._offered, self._clock.now())
             self._health.refused_commands += not self._renewed
@@ -263,6 +286,15 @@ class Publisher:
             committed += 1
         return committed
 
+    def _arrived(self, event: Arrived) -> int:
+        """Pass on a command for a device, carry out one for the gateway itself; gives what ``_obey`` gives."""
+        topic = topics.parse(event.topic)
+        if topic is None or topic.verb is not Verb.DCMD:
+            return self._obey(event.payload)
+        if self._commander is not None:
+            self._commander.offer(topic.device, event.payload)
+        return 0
+
     def _obey(self, data: bytes) -> int:
         """Carry out a command; gives the number that the hub says it has committed, or 0."""
         try:
@@ -273,6 +305,8 @@ class Publisher:
             return 0
         if metrics.get(topics.REBIRTH) is True:
             self._rebirth_due = True
+        answered = metrics.get(topics.ANSWERED)
+        self._answered += answered.split() if isinstance(answered, str) else []
         offered = metrics.get(topics.CERTIFICATE)
         self._offered = offered if isinstance(offered, str) else self._offered
         number = metrics.get(topics.COMMITTED)

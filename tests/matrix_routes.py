@@ -68,6 +68,14 @@ def _step(verb: str) -> Asked:
     }  # fmt: skip
 
 
+def _command(_: World, place: Place, __: str) -> Values:
+    return {"code": place.point, "command_id": place.command}
+
+
+def _wish(_: World, place: Place, __: str) -> Values:
+    return {"id": str(uuid4()), "point": place.point, "value": 1, "reason": "rounds"}
+
+
 def _tenant(_: World, place: Place, __: str) -> Values:
     kept = place.kept
     return {"code": kept.tenant, "contact_id": kept.contact, "account_id": kept.account}
@@ -184,6 +192,13 @@ ROUTES: dict[tuple[str, str], Entry] = {
     ("GET", "/points"): allow(*POINTS),
     ("GET", "/points.csv"): allow(*POINTS),
     ("GET", "/points/{code}"): allow(*POINTS, path=_of("point", "code")),
+    ("POST", "/points/{code}/commands"): allow(
+        "engineer", path=_of("point", "code"), form=lambda *_: {"id": uuid4(), "value": 1}
+    ),
+    ("POST", "/points/{code}/commands/{command_id}/give"): allow("engineer", path=_command),
+    ("POST", "/api/commands"): allow("engineer", json=_wish),
+    ("GET", "/api/commands/{command_id}"): allow(*CONSOLE, path=_command),
+    ("POST", "/api/commands/{command_id}/give"): allow("engineer", path=_command),
     ("GET", "/commissioning"): allow(*POINTS),
     ("GET", "/commissioning.csv"): allow(*POINTS),
     ("POST", "/commissioning"): allow("administrator", "manager", "engineer"),

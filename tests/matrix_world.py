@@ -95,6 +95,7 @@ class Place:
     user: UUID = field(default_factory=uuid4)
     leaver: UUID = field(default_factory=uuid4)
     grant: UUID = field(default_factory=uuid4)
+    command: UUID = field(default_factory=uuid4)
     asked: Approvable | None = None
 
 
@@ -172,6 +173,7 @@ async def _place(database: Database, dsns: Dsns, realm: Realm) -> Place:
             furnish(owner, organisation, site, lease.tenant_id, mark), user, leaver=leaver, grant=grant,
         )  # fmt: skip
         _order(owner, place, number, None)
+        _command(owner, place)
         _invoice(owner, place, lease.id)
     asked = await furnish_approvals(database, dsns, realm, mark, organisation, site, number, user)
     return replace(place, asked=asked)
@@ -187,6 +189,19 @@ def _order(owner: psycopg.Connection[Any], place: Place, number: int, assignee: 
          "assigned" if assignee else "requested", assignee, NOW, NOW],
     )  # fmt: skip
     return number
+
+
+def _command(owner: psycopg.Connection[Any], place: Place) -> None:
+    """Somebody's wish for the point, which may be set."""
+    owner.execute(
+        "INSERT INTO allowances VALUES (%s, %s, 'energy', 0, 10, 1, false, false)", [place.organisation, place.device]
+    )
+    owner.execute(
+        """INSERT INTO commands (id, organisation_id, device_id, measure, value, reason, critical, given_by, asked_at,
+                                 state)
+           VALUES (%s, %s, %s, 'energy', 1, %s, false, 'spy', %s, 'asked')""",
+        [place.command, place.organisation, place.device, MARKS[place.realm], NOW],
+    )
 
 
 def _invoice(owner: psycopg.Connection[Any], place: Place, lease: UUID) -> None:

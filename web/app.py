@@ -10,6 +10,7 @@ from fastapi.telemetry import TelemetryConfig
 
 from hub.access.issuer import Issuer
 from hub.alarms import definitions
+from hub.api import commands as api_commands
 from hub.api import routes as api
 from hub.api import surveillance as api_surveillance
 from hub.outbound import CheckedTransport
@@ -23,6 +24,7 @@ from web.console import (
     audit,
     badges,
     billing,
+    commands,
     commissioning,
     deputies,
     flows,
@@ -51,12 +53,12 @@ NO_TELEMETRY: TelemetryConfig = {
 }  # fmt: skip
 PAGES = (
     sign_in, oidc, second_factor, welcome, account, tokens, users, roles, whereabouts, live, overview, alarms, orders,
-    points, gateways, commissioning, billing, approvals, deputies, flows, tenants, stills, badges, privacy, audit,
-    jobs, papers,
+    points, commands, gateways, commissioning, billing, approvals, deputies, flows, tenants, stills, badges, privacy,
+    audit, jobs, papers,
 )  # fmt: skip
 LISTS: tuple[LiveList, ...] = (
-    overview.TILES, alarms.LIST, alarms.CHIPS, orders.LIST, orders.SHEET, points.LIST, points.ONE, gateways.LIST,
-    jobs.LIST, jobs.JOB,
+    overview.TILES, alarms.LIST, alarms.CHIPS, orders.LIST, orders.SHEET, points.LIST, points.ONE, commands.LIST,
+    gateways.LIST, jobs.LIST, jobs.JOB,
 )  # fmt: skip
 
 
@@ -77,6 +79,7 @@ def create(database: Database, settings: WebSettings) -> FastAPI:
         app.include_router(page.router)
     app.include_router(api.create(database, Needs))
     app.include_router(api_surveillance.create(Needs))
+    app.include_router(api_commands.create(Needs))
     errors.install(app)
     app.add_middleware(Throttle, rates=settings.rates, say=errors.say)
     app.add_middleware(Guard, settings=settings, say=errors.say)

@@ -318,7 +318,7 @@ class ModbusStation:
         held = self._reading(number, raw, self._line.now())
         step = float(self._device.points[number].point.resolution)
         if held.value is not None and abs(held.value - value) > step:
-            raise RefusedError(f"'{code}' was set to {value:g}, but the device holds {held.value:g}")
+            raise RefusedError(f"'{code}' was set to {value:g}, but the device holds {held.value:g}", held=held.value)
         return held
 
     async def _asked(self, request: Request) -> list[Raw]:

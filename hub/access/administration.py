@@ -18,8 +18,14 @@ from hub.store.sql import queries
 
 SQL = queries(__package__)
 
-# What whoever manages users may give without having it: work of one's own hands, one's own papers, pictures, badges.
-GIVEN = frozenset({Right.DO_ORDERS, Right.SEE_OWN_PAPERS, Right.SEE_STILLS, Right.SEE_BADGES, Right.ADD_STILLS})
+# What whoever manages users may give without having it: work of one's own hands, at plant too, one's own papers,
+# pictures, badges.
+GIVEN = frozenset(
+    {
+        Right.DO_ORDERS, Right.COMMAND_POINTS, Right.SEE_OWN_PAPERS, Right.SEE_STILLS, Right.SEE_BADGES,
+        Right.ADD_STILLS,
+    }
+)  # fmt: skip
 NOT_ONES_OWN = "Nobody changes his own roles or closes his own account; ask another administrator."
 ERASED = "erased-"  # what the logins of erased people begin with (migration 0013)
 NEEDS_SECOND = "This role opens what few people see; a second administrator has to approve of it first."

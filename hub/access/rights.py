@@ -8,6 +8,7 @@ class Right(StrEnum):
 
     SEE_CONSOLE = auto()  # overview, alarms, gateways
     SEE_POINTS = auto()  # readings: the latest, trends, what a bill stands on
+    COMMAND_POINTS = auto()  # set points of devices, where the site file allows it
     ACKNOWLEDGE_ALARMS = auto()
     COMMISSION_POINTS = auto()  # bring records of looks at meter faces
     SEE_ORDERS = auto()  # all work orders
@@ -40,7 +41,8 @@ _REQUESTS = {Right.REQUEST_APPROVAL, Right.APPROVE}
 RIGHTS: dict[str, frozenset[Right]] = {
     "administrator": frozenset(Right)
     - CLEARANCES
-    - {Right.SEE_OWN_PAPERS, Right.DO_ORDERS, Right.SEE_STILLS, Right.SEE_BADGES, Right.ADD_STILLS},
+    - {Right.SEE_OWN_PAPERS, Right.DO_ORDERS, Right.SEE_STILLS, Right.SEE_BADGES, Right.ADD_STILLS}
+    - {Right.COMMAND_POINTS},
     "manager": frozenset(
         _CONSOLE
         | _REQUESTS
@@ -50,6 +52,7 @@ RIGHTS: dict[str, frozenset[Right]] = {
         _CONSOLE
         | _REQUESTS
         | {Right.ACKNOWLEDGE_ALARMS, Right.COMMISSION_POINTS, Right.DIRECT_ORDERS, Right.SEE_STILLS}
+        | {Right.COMMAND_POINTS}
     ),
     "technician": frozenset({Right.DO_ORDERS, Right.REQUEST_APPROVAL}),
     "billing": frozenset(_REQUESTS | {Right.SEE_LEASES, Right.RUN_BILLS, Right.SEE_POINTS, Right.SEE_BANK_ACCOUNTS}),

@@ -29,7 +29,7 @@ WARN_BEFORE = timedelta(days=14)
 USED_EVERY = timedelta(minutes=1)
 REFUSED_EVERY = timedelta(hours=1)
 TOKENS_MAX = 20  # of one account
-RIGHTS = (Right.SEE_CONSOLE, Right.SEE_POINTS, Right.ADD_STILLS)  # what routes under /api ask for
+RIGHTS = (Right.SEE_CONSOLE, Right.SEE_POINTS, Right.ADD_STILLS, Right.COMMAND_POINTS)  # what routes under /api ask for
 KINDS = ("staff", "service")  # of users; the API has nothing for people from outside
 REFUSAL = "This token is not known here, has ended or was revoked; ask an administrator for another."
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
+from rules.control.command import Answer
 from rules.model.point import Kind
 
 HEAD_BYTES = 512  # how much of a refused payload is kept for the engineer
@@ -128,6 +129,14 @@ class RenewalAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """A gateway says what became of commands."""
+
+    speaker: Speaker
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """Readings of one device that are stored and acknowledged together; ``number`` None: nobody waits for that."""
 
@@ -158,4 +167,4 @@ class Ask:
     address: Address
 
 
-Act = GatewayBorn | GatewayDied | DeviceBorn | DeviceDied | Report | RenewalAsked | Frame | Rejected | Ask
+Act = GatewayBorn | GatewayDied | DeviceBorn | DeviceDied | Report | RenewalAsked | Answered | Frame | Rejected | Ask

@@ -10,7 +10,8 @@ import psycopg
 
 from hub.assets.authority import Authority
 from hub.errors import UnavailableError
-from hub.ingest.acts import Act, Address, Ask, Fault, Frame, Rejected, RenewalAsked
+from hub.ingest.acts import Act, Address, Answered, Ask, Fault, Frame, Rejected, RenewalAsked
+from hub.ingest.commands import Commands
 from hub.ingest.commit import Committer, Judge, Outcome
 from hub.ingest.counts import Counts
 from hub.ingest.inbox import Inbox, Message, reconnected
@@ -62,6 +63,7 @@ class Ingest:
         self._sessions = Sessions()
         self._committer = Committer(database, judge, self.counts, clock())
         self._renewals = Renewals(database, authority)
+        self._commands = Commands(database, self._link.publish, lambda: self._link.connected, clock)
         self._taking = Streak("taking in messages")
         self._lame = False  # the database does not answer
         self._heard_since = clock()
@@ -83,15 +85,17 @@ class Ingest:
         """Work until cancelled; then take in what has arrived, for at most DRAIN_S, and say goodbye."""
         self._link.open()
         report = asyncio.create_task(self._report())
+        commands = asyncio.create_task(self._commands.run())
         work = asyncio.create_task(self._work())
         try:
             await asyncio.shield(work)
         finally:
             report.cancel()
+            commands.cancel()
             self._inbox.close()
             await asyncio.wait([work], timeout=DRAIN_S)
             work.cancel()
-            await asyncio.gather(work, report, return_exceptions=True)
+            await asyncio.gather(work, report, commands, return_exceptions=True)
             await asyncio.to_thread(self._link.close)
 
     async def _work(self) -> None:
@@ -107,7 +111,7 @@ class Ingest:
             acts.extend(self._sessions.take(message, now))
         self.counts.dropped = self._inbox.refused
         self._ask(acts)
-        stored = [act for act in acts if not isinstance(act, Ask | RenewalAsked)]
+        stored = [act for act in acts if not isinstance(act, Ask | RenewalAsked | Answered)]
         if not stored:
             return
         for outcome in await self._commit(stored):
@@ -115,6 +119,7 @@ class Ingest:
                 self._say(acknowledgement(address, spool, committed))
             for address in outcome.ahead:
                 self._ask(self._sessions.ask(address, now))
+        await self._commands.take([act for act in acts if isinstance(act, Answered)])
         await self._renew([act for act in acts if isinstance(act, RenewalAsked)][:RENEWALS_PER_BATCH_MAX])
 
     async def _renew(self, asked: Sequence[RenewalAsked]) -> None:

@@ -13,6 +13,7 @@ from hub.ingest import birth, reading
 from hub.ingest.acts import (
     Act,
     Address,
+    Answered,
     Ask,
     Birth,
     DeviceBorn,
@@ -27,6 +28,7 @@ from hub.ingest.acts import (
 )
 from hub.ingest.inbox import Message, reconnected
 from rules.wire import topics
+from rules.wire.command import ANSWER, answer_of
 from rules.wire.sparkplug import PAYLOAD_BYTES_MAX, MalformedPayloadError, Payload, decode
 from rules.wire.topics import Verb
 
@@ -36,6 +38,7 @@ EDGES_PER_NAME_MAX = 4
 DEVICES_PER_EDGE_MAX = 10_000
 SPOOL_CHARACTERS_MAX = 64
 FAULTS_SAID_MAX = 5
+ANSWERS_MAX = 100
 SEQ_COUNT = 256
 
 
@@ -161,7 +164,7 @@ class Sessions:
         if edge is None:
             return self.ask(heard.address, heard.now)
         report = Report(edge.speaker, _whole(heard.payload, topics.DEPTH), _whole(heard.payload, topics.CLOCK))
-        return [report, *_renewal(edge.speaker, heard.payload)]
+        return [report, *_renewal(edge.speaker, heard.payload), *_answers(edge.speaker, heard.payload)]
 
     def _measured(self, heard: Heard) -> list[Act]:
         edge = self._speaking(heard)
@@ -213,6 +216,13 @@ def _renewal(speaker: Speaker, payload: Payload) -> list[RenewalAsked]:
             held, proof = said.get(topics.CERTIFICATE_HELD, ""), said.get(topics.CERTIFICATE_PROOF, "")
             return [RenewalAsked(speaker, metric.value, held, proof)]
     return []
+
+
+def _answers(speaker: Speaker, payload: Payload) -> list[Answered]:
+    said = [metric for metric in payload.metrics if metric.name == ANSWER and metric.value is not None]
+    if len(said) > ANSWERS_MAX:
+        raise MalformedPayloadError(f"one message answers {len(said)} commands; {ANSWERS_MAX} at most")
+    return [Answered(speaker, tuple(answer_of(metric) for metric in said))] if said else []
 
 
 def _spool(payload: Payload) -> str | None:

@@ -12,6 +12,7 @@ from hub.alarms.withdrawal import withdraw
 from hub.approvals import service as approvals
 from hub.audit import chain
 from hub.audit.anchor import AnchorFile
+from hub.commands import outbox
 from hub.jobs import rollups
 from hub.jobs.rows import Missed, Organisation
 from hub.notify import service as notify
@@ -63,6 +64,7 @@ class Work:
             Job("expired sessions", 600, self.drop_sessions),
             Job("old quarantine", 600, self.drop_quarantine),
             Job("approvals that wait", 30, self.escalate),
+            Job("commands without an answer", 5, self.lapse_commands),
             Job("mails", 5, self.send_mails),
             Job("old mails", 3600, self.drop_mails),
             Job("data that has outlived its period", 86_400, self.remove_outlived),
@@ -127,6 +129,11 @@ class Work:
         """Remind of approvals, ask others as well, and let lapse what is too old."""
         async for tx in self._organisations():
             await approvals.escalate_due(tx, now)
+
+    async def lapse_commands(self, now: datetime) -> None:
+        """Close the commands that nobody has answered."""
+        async for tx in self._organisations():
+            await outbox.lapse(tx, now)
 
     async def send_mails(self, now: datetime) -> None:
         """Send the mails that are due."""

@@ -117,6 +117,11 @@ SELECT to_jsonb(x) AS record FROM (
     SELECT kind, version, proposed_by, proposed_at, adopted_by, adopted_at FROM flow_versions
     WHERE proposed_by = ANY(%(logins)s) OR adopted_by = ANY(%(logins)s) ORDER BY 4 LIMIT %(most)s) x;
 
+-- name: export_commands
+SELECT to_jsonb(x) AS record FROM (
+    SELECT id, measure, value, reason, given_by, seconded_by, asked_at, state FROM commands
+    WHERE given_by = ANY(%(logins)s) OR seconded_by = ANY(%(logins)s) ORDER BY asked_at LIMIT %(most)s) x;
+
 -- name: export_alarms
 SELECT to_jsonb(x) AS record FROM (
     SELECT id, name_zh, name_en, raised_at, acknowledged_at, acknowledged_by, comment FROM alarms

@@ -8,15 +8,16 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, StringConstraints, ValidationError, field_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from rules.model.line import Line, address_fault
 from rules.model.part import Code, Name, Named, Part
 from rules.model.watch import Watch
 
+SETTING_PAUSE_S_MAX = 86_400  # a gateway remembers its commands for a day
 SHOWN_CHARACTERS_MAX = 80  # of what stands in the file, in a sentence about it
 
 
@@ -121,6 +122,35 @@ class Device(Named):
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+class Allowed(Part):
+    """A point that may be set from the centre, in its unit; ``every_s`` is the shortest time between two commands.
+
+    A critical one needs a reason and the consent of a second person.
+    """
+
+    point: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*\.[a-z][a-z0-9_]*$", max_length=110)]
+    low: Annotated[float, Field(allow_inf_nan=False)]
+    high: Annotated[float, Field(allow_inf_nan=False)]
+    every_s: Annotated[float, Field(ge=1, le=SETTING_PAUSE_S_MAX)] = 1.0
+    critical: bool = False
+
+    @property
+    def device(self) -> str:
+        """The device's code."""
+        return self.point.rpartition(".")[0]
+
+    @property
+    def measure(self) -> str:
+        """What of the device is set."""
+        return self.point.rpartition(".")[2]
+
+    @model_validator(mode="after")
+    def _upward(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"'{self.point}' may be set from {self.low:g} down to {self.high:g}; exchange the two")
+        return self
+
+
 class Technician(Part):
     """Somebody who can be sent: skills and the buildings that he serves."""
 
@@ -163,6 +193,7 @@ class SiteFile(Part):
     gateway: tuple[Gateway, ...] = ()
     line: tuple[Line, ...] = ()
     device: tuple[Device, ...] = ()
+    allowed: tuple[Allowed, ...] = ()
     technician: tuple[Technician, ...] = ()
     tenant: tuple[Tenant, ...] = ()
     lease: tuple[Lease, ...] = ()
@@ -200,7 +231,7 @@ def _where(path: tuple[int | str, ...], data: Any) -> str:
         except (KeyError, IndexError, TypeError):
             here = None
         if isinstance(step, int):
-            code = here.get("code") or here.get("login") if isinstance(here, Mapping) else None
+            code = here.get("code") or here.get("login") or here.get("point") if isinstance(here, Mapping) else None
             words.append(f"'{code}'" if code else f"no. {step + 1}")
         else:
             words.append(step)
@@ -239,6 +270,7 @@ def _duplicates(site: SiteFile) -> Iterable[str]:
         ("gateway", [g.code for g in site.gateway]),
         ("line", [line.code for line in site.line]),
         ("device", [d.code for d in site.device]),
+        ("allowed point", [one.point for one in site.allowed]),
         ("technician", [t.login for t in site.technician]),
         ("tenant", [t.code for t in site.tenant]),
         ("lease", [lease.code for lease in site.lease]),
@@ -275,6 +307,7 @@ def _dangling(site: SiteFile) -> Iterable[str]:
         *(("device", d.code, (d.parent,) if d.parent else (), devices, "device") for d in site.device),
         *(("device", d.code, d.serves, units, "unit") for d in site.device),
         *(("device", d.code, (d.zone,) if d.zone else (), zones, "zone") for d in site.device),
+        *(("allowed point", a.point, (a.device,), devices, "device") for a in site.allowed),
         *(("technician", t.login, t.zones, buildings, "building") for t in site.technician),
         *(("lease", lease.code, lease.units, units, "unit") for lease in site.lease),
         *(("lease", lease.code, (lease.tenant,), tenants, "tenant") for lease in site.lease),

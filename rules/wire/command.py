@@ -23,10 +23,10 @@ ANSWER_CHARACTERS_MAX = 2_000
 YES = "yes"
 
 
-def command_metric(command: Command) -> Metric:
-    """Write a command; the device stands in the topic, its name before the point's first dot."""
+def command_metric(device: str, command: Command) -> Metric:
+    """Write a command for a point of ``device``, which stands in the topic."""
     return Metric(
-        name=command.point.partition(".")[2],
+        name=command.point.removeprefix(f"{device}."),
         at=command.issued_at,
         value=command.value,
         properties={

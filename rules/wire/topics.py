@@ -16,6 +16,7 @@ NUMBER = "Plantroom/Number"  # DDATA: spool number of this frame
 # what it has forgotten: lower numbers can never come.
 COMMITTED = "Plantroom/Committed"
 COMMITTED_OF = "Plantroom/CommittedOf"  # NCMD from the hub, beside COMMITTED: the spool that it speaks of
+ANSWERED = "Plantroom/Answered"  # NCMD from the hub: ids of commands whose answers it has stored, spaces between them
 DEPTH = "Plantroom/Depth"  # NDATA: frames waiting in the spool
 CLOCK = "Plantroom/Clock"  # NDATA: how many ms the gateway's clock has stepped since the last report
 # NDATA: a certificate request (PEM), with the properties CERTIFICATE_HELD (PEM) and CERTIFICATE_PROOF (signature of the

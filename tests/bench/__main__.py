@@ -7,13 +7,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import edge, edge_bacnet, edge_camera, guard, sign_in, start, walk
+from tests.bench import edge, edge_bacnet, edge_camera, edge_command, guard, sign_in, start, walk
 from tests.bench.row import Row
 
 BENCHES = {
     "edge": edge.measure,
     "edge_bacnet": edge_bacnet.measure,
     "edge_camera": edge_camera.measure,
+    "edge_command": edge_command.measure,
     "guard": guard.measure,
     "start": start.measure,
     "walk": walk.measure,

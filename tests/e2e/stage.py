@@ -19,6 +19,7 @@ from hub.alarms.definitions import load
 from hub.alarms.rows import Turned
 from hub.assets import service as assets
 from hub.billing import service as billing
+from hub.commands import service as commands
 from hub.leases import service as leases
 from hub.store.database import Database
 from hub.work.dispatch import dispatch_for
@@ -103,6 +104,7 @@ async def people(database: Database, park: Park) -> dict[str, str]:
     """One user per role, and the site's technicians."""
     async with database.transaction(park.organisation, ADMINISTRATOR) as tx:
         await leases.register(tx, park.site, park.file)
+        await commands.register(tx, park.site, park.file)
         tenant = (await leases.tenants(tx))[0]
         for role in ("administrator", "engineer", "billing"):
             await access.add_user(tx, role, f"Test {role}", role, PASSWORD, language="en")

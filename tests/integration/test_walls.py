@@ -75,6 +75,9 @@ ODDS = (
               now() + interval '1 day' FROM users LIMIT 1""",
     """INSERT INTO identities (organisation_id, user_id, issuer, subject, linked_at, linked_by)
        SELECT organisation_id, id, 'https://issuer.example', 's', now(), 'x' FROM users LIMIT 1""",
+    "INSERT INTO allowances SELECT organisation_id, id, 'm', 0, 1, 1, false, false FROM devices LIMIT 1",
+    """INSERT INTO commands (id, organisation_id, device_id, measure, reason, critical, given_by, asked_at, state)
+       SELECT gen_random_uuid(), organisation_id, id, 'm', '', false, 'x', now(), 'asked' FROM devices LIMIT 1""",
     """INSERT INTO gateway_certificates (organisation_id, gateway_id, serial, fingerprint, key_fingerprint, certificate,
                                          not_before, not_after, issued_at)
        SELECT organisation_id, id, 'a1', repeat('0', 64), repeat('1', 64), 'x', now(), now() + interval '90 days', now()

@@ -32,7 +32,7 @@ def sent(metric: Metric) -> Metric:
 
 @given(COMMANDS)
 def test_a_command_arrives_as_it_was_given(command: Command) -> None:
-    assert command_of("AHU-1", sent(command_metric(command))) == command
+    assert command_of("AHU-1", sent(command_metric("AHU-1", command))) == command
 
 
 @given(ANSWERS)
@@ -40,7 +40,7 @@ def test_an_answer_arrives_as_it_was_given(answer: Answer) -> None:
     assert answer_of(sent(answer_metric(answer))) == answer
 
 
-GIVEN = command_metric(Command("c1", "AHU-1.setpoint", 21.0, NOW, NOW, "li.wei"))
+GIVEN = command_metric("AHU-1", Command("c1", "AHU-1.setpoint", 21.0, NOW, NOW, "li.wei"))
 
 
 @pytest.mark.parametrize(

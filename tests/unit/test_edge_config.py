@@ -1,3 +1,4 @@
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from drivers.profile import InvalidProfileError
 from edge_agent.check import describe
 from edge_agent.config import InvalidConfigError, load_all
 from edge_agent.config import load as load_config
+from rules.control.command import Allowance
 from rules.model.point import Kind
+from tests.commanding import park_text
 from tests.field import device_text, site_text, write_site
 
 
@@ -45,6 +48,15 @@ def test_a_site_file_becomes_points_with_registers(tmp_path: Path) -> None:
         (site_text(1502, device_text("A", 1, more='units = { energy = "J" }')), "no exact step"),
         (site_text(1502, device_text("A", 1, more='units = { energy = "kWhh" }')), "is not a unit"),
         (site_text(1502, device_text("A", 1, more='units = { flow = "m3/h" }')), "does not measure"),
+        (park_text(1502).replace("low = 16", "low = 25"), "from 25 down to 24"),
+        (park_text(1502).replace("low = 16", "low = nan"), "finite"),
+        (park_text(1502).replace("low = 16", "low = 11"), "its profile takes 12 to 30 °C only"),
+        (park_text(1502).replace("supply_setpoint", "supply_temp"), "does not name it writable"),
+        (park_text(1502).replace("supply_setpoint", "flow"), "does not measure 'flow'"),
+        (park_text(1502).replace("AHU-1.supply", "AHU-2.supply"), "names device 'AHU-2', which the file does not have"),
+        (park_text(1502).replace(".supply_setpoint", ""), "'AHU-1' point: string should match"),
+        (park_text(1502, every_s=0), "'AHU-1.supply_setpoint' every_s: input should be greater"),
+        (park_text(1502) + park_text(1502).partition("[[allowed]]")[2].join(["[[allowed]]", ""]), "more than once"),
     ],
 )
 def test_each_mistake_in_a_site_file_gets_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
@@ -116,3 +128,9 @@ encoding = "uint32"
 def test_an_impossible_profile_is_refused_in_one_sentence(text: str, sentence: str) -> None:
     with pytest.raises(InvalidProfileError, match=sentence):
         parse(text, "x")
+
+
+def test_what_may_be_set_is_known_to_the_gateway_that_reads_it(tmp_path: Path) -> None:
+    config = load_config(write_site(tmp_path, park_text(1502, every_s=30, critical=True)))
+    allowed = Allowance(16.0, 24.0, timedelta(seconds=30), critical=True)
+    assert dict(config.allowances) == {"AHU-1.supply_setpoint": allowed}

@@ -13,6 +13,7 @@ from hub.readings import service as readings
 from hub.readings.rows import Latest
 from hub.store.database import Transaction
 from rules.model.quality import Quality
+from web.console import commands
 from web.console.neighbours import around
 from web.export import table
 from web.lists import LiveList
@@ -90,6 +91,7 @@ async def one(visit: PointsVisit, code: str, range: str = "1d", at: datetime | N
         end = visit.now if mark is None else mark + RANGES[span] / 2
         said = {"point": point, "rows": rows, "range": span, "ranges": list(RANGES), "at": mark, "end": end,
                 "start": end - RANGES[span], "near": await around(tx, code, mark) if mark else []}  # fmt: skip
+        said |= await commands.setting(tx, visit, code)
         return await visit.page(tx, "console/point.html", **said)
 
 

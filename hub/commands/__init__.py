@@ -1,0 +1,1 @@
+"""Commands: who wished to set which point, and what became of it."""
