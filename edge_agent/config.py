@@ -9,9 +9,10 @@ from typing import Literal
 from drivers import catalogue
 from drivers.driver import Asked, Device
 from drivers.profile import InvalidProfileError, Measure
+from edge_agent.retention import Retention
 from rules.model import quantity, site
 from rules.model.line import AnyLine
-from rules.model.point import Point
+from rules.model.point import Kind, Point
 
 SITE_FILE_BYTES_MAX = 4 * 1024 * 1024
 
@@ -47,11 +48,20 @@ class EdgeConfig:
     acknowledge: Literal["hub", "none"]
     spool_max_mb: int
     lines: tuple[PolledLine, ...]
+    spool_max_days: int = 366
+    spool_when_full: Literal["refuse", "drop_oldest"] = "refuse"
+    backfill_per_s: int = 10_000
 
     @property
     def devices(self) -> tuple[Device, ...]:
         """Devices of all lines."""
         return tuple(device for line in self.lines for device in line.devices)
+
+    @property
+    def retention(self) -> Retention:
+        """What the spool keeps when it has more than it may."""
+        loose = {p.point.code for d in self.devices for p in d.points if p.point.kind is not Kind.COUNTER}
+        return Retention(self.spool_max_mb, self.spool_max_days, self.spool_when_full, frozenset(loose))
 
 
 def load(path: Path, gateway: str | None = None) -> EdgeConfig:
@@ -83,6 +93,9 @@ def load_all(path: Path) -> tuple[EdgeConfig, ...]:
                 for line in file.line
                 if line.gateway == gateway.code
             ),
+            spool_max_days=gateway.spool_max_days,
+            spool_when_full=gateway.spool_when_full,
+            backfill_per_s=gateway.backfill_per_s,
         )
         for gateway in file.gateway
     )

@@ -14,6 +14,7 @@ from drivers.errors import MalformedError, UnreachableError
 from edge_agent.config import EdgeConfig, load
 from edge_agent.health import Health
 from edge_agent.poller import DEVICE_BACKOFF_MAX_S, LinePoller
+from edge_agent.retention import Retention
 from edge_agent.roster import Roster
 from edge_agent.spool import Spool
 from rules.model.quality import Quality
@@ -163,10 +164,10 @@ async def test_a_garbled_answer_is_bad_quality_without_a_value_and_no_loss(bench
 
 async def test_a_full_spool_does_not_stop_polling_and_what_follows_is_kept(bench: Bench) -> None:
     await bench.poll()
-    limit, bench.spool._max_bytes = bench.spool._max_bytes, 0
+    bench.spool.follow(Retention(0))
     for _ in range(3):
         assert await bench.poll(1) == [1, 2]
-    bench.spool._max_bytes = limit
+    bench.spool.follow(Retention(16))
     stood = bench.spool.last_number
     await bench.poll(1)
     assert bench.spool.last_number == stood + 2
@@ -174,11 +175,11 @@ async def test_a_full_spool_does_not_stop_polling_and_what_follows_is_kept(bench
 
 async def test_a_loss_that_found_no_room_is_said_when_there_is(bench: Bench) -> None:
     await bench.poll()
-    limit, bench.spool._max_bytes = bench.spool._max_bytes, 0
+    bench.spool.follow(Retention(0))
     bench.driver.troubles[1] = UnreachableError("no answer")
     await bench.poll(1)
     assert bench.publisher.said == []
-    bench.spool._max_bytes = limit
+    bench.spool.follow(Retention(16))
     await bench.poll(2)
     assert bench.publisher.said == [("EM-1", False)]
     assert bench.spooled("EM-1")[-1] == (10, Quality.BAD)
