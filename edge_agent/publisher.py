@@ -5,7 +5,9 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
 
 from edge_agent import births
 from edge_agent.clock import Clock
@@ -14,10 +16,12 @@ from edge_agent.frame import Frame
 from edge_agent.health import Health
 from edge_agent.identity import Identity, IdentityError
 from edge_agent.link import Arrived, Broker, Confirmed, Event, Link, LinkError
+from edge_agent.pace import Pace
+from edge_agent.preview import Previews
 from edge_agent.renewal import Renewal
-from edge_agent.roster import Roster
+from edge_agent.roster import Member, Roster
 from edge_agent.spool import Spool
-from edge_agent.window import Window
+from edge_agent.window import WINDOW_FRAMES, Window
 from rules.wire import topics
 from rules.wire.sparkplug import MalformedPayloadError, Metric, Payload, decode, encode
 from rules.wire.topics import Topic, Verb
@@ -33,6 +37,10 @@ REPORT_EVERY_S = 10.0
 REBIRTH_PAUSE_S = 1.0  # births are heavy: however often they are asked for
 TURNS_MAX = 1000
 TICK_S = 0.01  # shortest wait
+PACED_AFTER = timedelta(seconds=60)  # what was read longer ago goes out at the pace of backfill
+HISTORICAL_AFTER = timedelta(minutes=10)  # what was read longer ago is history: nobody is called because of it
+BACKFILL_JITTER_S = 2.0  # gateways that come back together do not begin together
+FETCHED_FRAMES = 8  # at once
 _SEQ_COUNT = 256
 
 log = logging.getLogger(__name__)
@@ -64,6 +72,9 @@ class Publisher:
         self._offered = ""  # a certificate that came
         self._renewed = False  # the connection has an old certificate
         self._window = Window(spool.committed, 0.0)
+        self._pace = Pace(config.backfill_per_s)
+        self._paced = False  # what comes next waits for its pace
+        self._previews = Previews()
         self._turns: deque[tuple[int, str]] = deque()  # (frame after which it is said, device that came or went)
         self._confirming: dict[int, int] = {}  # message id -> frame number, without a hub that acknowledges
         self._delivered: set[int] = set()  # frames above the committed number that the broker has taken
@@ -81,6 +92,13 @@ class Publisher:
     def nudge(self) -> None:
         """Say that the spool has something new."""
         if self._link is not None:
+            self._link.nudge()
+
+    def fresh(self, frames: Sequence[Frame]) -> None:
+        """Say what has just been read, under its numbers; 0: the spool could not keep it."""
+        self._pace.note_live(sum(len(frame.readings) for frame in frames), self._monotonic_s())
+        if self._link is not None:
+            self._previews.add(frames)
             self._link.nudge()
 
     def announce(self, device: str, *, alive: bool) -> None:
@@ -148,8 +166,13 @@ class Publisher:
             self._delivered.clear()
             self._window = Window(self._spool.committed, self._monotonic_s())
             self._born, self._born_s = True, self._monotonic_s()
+            jitter_s = BACKFILL_JITTER_S if self._spool.depth() > WINDOW_FRAMES else 0.0
+            self._pace.begin(self._born_s, random.uniform(0.0, jitter_s))  # noqa: S311  # spreads gateways
+            identity = self._spool.identity
             self._bear(link)
             while not self._renewed:
+                if self._spool.identity != identity:
+                    raise LinkError("the spool can be written again and is another one")
                 await self._send_due(link)
                 await self._take(await link.events(self._wait_s(link)))
         finally:
@@ -163,6 +186,8 @@ class Publisher:
         due_s = [self._report_s - now_s]
         if not link.unconfirmed:
             due_s.append(self._window.due_in_s(now_s))
+        if self._paced:
+            due_s.append(self._pace.due_in_s(now_s))
         if self._rebirth_due:
             due_s.append(self._birth_s + REBIRTH_PAUSE_S - now_s)
         return max(TICK_S, min(due_s))
@@ -175,13 +200,18 @@ class Publisher:
         self._rebirth_due = False
         self._report_s = now_s + REPORT_EVERY_S
         certified = self._renewal is not None
-        born = births.node_birth(at, self._bd_seq, self._spool.identity, self._spool.committed, certified=certified)
+        spool = self._spool
+        born = births.node_birth(
+            at, self._bd_seq, spool.identity, spool.committed, certified=certified, before=spool.before
+        )
         self._say(link, Verb.NBIRTH, born)
         for device in self._roster.members:
             self._bear_device(link, device)
         last = self._spool.last_number
         self._turns = deque((last, device) for device, m in self._roster.members.items() if not m.alive)
         self._window.rewind(probe=False)
+        if self._spool.depth() > WINDOW_FRAMES:
+            self._previews.begin(self._roster.members, last)
 
     def _bear_device(self, link: Link, device: str) -> None:
         member = self._roster.members[device]
@@ -201,20 +231,44 @@ class Publisher:
         if self._window.due_in_s(now_s) <= 0.0 and not link.unconfirmed:
             self._window.rewind(probe=True)
         await self._send_frames(link)
+        self._send_previews(link)
         if now_s >= self._report_s:
             await self._report(link, now_s)
 
     async def _send_frames(self, link: Link) -> None:
-        room = self._window.room()
-        if room and self._spool.last_number > self._window.sent:
-            for frame in await asyncio.to_thread(self._spool.pending, self._window.sent, room):
+        self._paced = self._paced and self._pace.due_in_s(self._monotonic_s()) > 0.0
+        while not self._paced and self._spool.last_number > self._window.sent and (room := self._window.room()):
+            limit = min(room, FETCHED_FRAMES)
+            for frame in await asyncio.to_thread(self._spool.pending, self._window.sent, limit):
+                waited = self._waited(frame)
+                if waited > PACED_AFTER and not self._pace.take(frame, self._monotonic_s()):
+                    self._paced = True
+                    break
                 self._say_turns(link, frame.number - 1)
-                self._send(link, frame)
+                self._send(link, replace(frame, historical=True) if waited > HISTORICAL_AFTER else frame)
         self._say_turns(link, self._window.sent)
 
+    def _waited(self, frame: Frame) -> timedelta:
+        """How long ago the newest of a frame was read; what is imported or empty has waited for ever."""
+        if frame.historical or not (frame.readings or frame.event):
+            return timedelta.max
+        return self._clock.now() - (frame.event.at if frame.event else frame.readings[-1].at)
+
+    def _send_previews(self, link: Link) -> None:
+        stranger = self._config.acknowledge == "none" or self._window.probing
+        for frame in self._previews.take(self._window.sent, unkept_only=stranger):
+            device, member = self._speaking_of(frame)
+            self._say(link, Verb.DDATA, births.device_data(member, frame, self._spool.identity), device)
+
+    def _speaking_of(self, frame: Frame) -> tuple[str, Member]:
+        """Give the device in whose name a frame goes: its own, or any where it is empty or its device has left."""
+        members = self._roster.members
+        device = frame.device if frame.device in members else next(iter(members))
+        return device, members[device]
+
     def _send(self, link: Link, frame: Frame) -> None:
-        metrics = births.device_data(self._roster.members[frame.device], frame, self._spool.identity)
-        message_id = self._say(link, Verb.DDATA, metrics, frame.device)
+        device, member = self._speaking_of(frame)
+        message_id = self._say(link, Verb.DDATA, births.device_data(member, frame, self._spool.identity), device)
         self._health.sent += 1
         self._health.resends += self._window.note_sent(frame.number, self._monotonic_s())
         if self._config.acknowledge == "none":
@@ -230,7 +284,10 @@ class Publisher:
 
     async def _report(self, link: Link, now_s: float) -> None:
         step_ms = round(self._clock.take_step().total_seconds() * 1000)
-        metrics = births.node_data(self._clock.now(), depth=self._spool.depth(), clock_step_ms=step_ms)
+        spool = self._spool
+        metrics = births.node_data(
+            self._clock.now(), depth=spool.depth(), clock_step_ms=step_ms, percent=spool.percent, dropped=spool.dropped
+        )
         if self._renewal is not None:
             metrics += await asyncio.to_thread(self._renewal.wish, self._clock.now())
         self._say(link, Verb.NDATA, metrics)

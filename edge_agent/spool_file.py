@@ -49,7 +49,8 @@ def opened(path: Path, identity: str = "") -> tuple[sqlite3.Connection, bool]:
     """Open the file and give whether it can be written; what is readable of a corrupt one is in a new one.
 
     A new file gets the ``identity``, or one of its own.  On a disk that takes nothing the
-    file is opened to be read, or an empty one in memory stands in for it.  Raises SpoolUnusableError when another process has it.
+    file is opened to be read, or an empty one in memory stands in for it.  Raises SpoolUnusableError when another
+    process has it.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,8 +61,8 @@ def opened(path: Path, identity: str = "") -> tuple[sqlite3.Connection, bool]:
                 f"spool {path} is in use; another edge agent runs with this data directory, stop one of the two"
             ) from None
         log.error(  # noqa: TRY400  # one line
-            "spool %s cannot be written (%s); readings go to the hub as they come and none is kept for later. Check the "
-            "folder's owner, its free space and whether the disk is read-only",
+            "spool %s cannot be written (%s); readings go to the hub as they come and none is kept for later. Check "
+            "the folder's owner, its free space and whether the disk is read-only",
             path,
             getattr(error, "strerror", None) or error,
         )

@@ -1,7 +1,7 @@
 """The poller against a driver with a memory, on clocks that the test moves."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -12,6 +12,7 @@ import pytest
 from drivers.driver import Device
 from drivers.errors import MalformedError, UnreachableError
 from edge_agent.config import EdgeConfig, load
+from edge_agent.frame import Frame
 from edge_agent.health import Health
 from edge_agent.poller import DEVICE_BACKOFF_MAX_S, LinePoller
 from edge_agent.retention import Retention
@@ -67,12 +68,16 @@ class FakeStation:
 @dataclass
 class FakePublisher:
     said: list[tuple[str, bool]] = field(default_factory=list)
+    shown: list[Frame] = field(default_factory=list)
 
     def announce(self, device: str, *, alive: bool) -> None:
         self.said.append((device, alive))
 
     def nudge(self) -> None:
         pass
+
+    def fresh(self, frames: Sequence[Frame]) -> None:
+        self.shown.extend(frames)
 
 
 class Bench:
