@@ -7,12 +7,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import edge, edge_bacnet, guard, sign_in, start, walk
+from tests.bench import edge, edge_bacnet, edge_kills, edge_outage, guard, sign_in, start, walk
 from tests.bench.row import Row
 
 BENCHES = {
     "edge": edge.measure,
     "edge_bacnet": edge_bacnet.measure,
+    "edge_kills": edge_kills.measure,
+    "edge_outage": edge_outage.measure,
     "guard": guard.measure,
     "start": start.measure,
     "walk": walk.measure,
