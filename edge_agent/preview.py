@@ -34,14 +34,13 @@ class Previews:
                 for start in range(0, len(latest), FRAME_READINGS_MAX)
             )
 
-    def take(self, sent: int, *, unkept_only: bool) -> list[Frame]:
-        """Give what must not wait, as frames without a number, and forget all; frames up to ``sent`` are out already.
+    def take(self, sent: int, reach: int = 0, *, unkept_only: bool) -> list[Frame]:
+        """Give what must not wait, as frames without a number, and forget them.
 
+        Frames up to ``sent`` are out already and forgotten, those up to ``reach`` may be out in a moment and stay here.
         ``unkept_only``: nobody is there who would know the numbered frame again.
         """
-        fresh, self._fresh = self._fresh, deque(maxlen=PREVIEWS_MAX)
-        return [
-            replace(frame, number=0)
-            for frame in fresh
-            if frame.number == 0 or (frame.number > sent and not unkept_only)
-        ]
+        held, self._fresh = self._fresh, deque(maxlen=PREVIEWS_MAX)
+        self._fresh.extend(frame for frame in held if sent < frame.number <= reach)
+        fresh = [frame for frame in held if frame.number == 0 or frame.number > max(sent, reach)]
+        return [replace(frame, number=0) for frame in fresh if frame.number == 0 or not unkept_only]

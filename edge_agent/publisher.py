@@ -230,6 +230,7 @@ class Publisher:
             self._bear(link)
         if self._window.due_in_s(now_s) <= 0.0 and not link.unconfirmed:
             self._window.rewind(probe=True)
+        self._send_previews(link, self._window.sent + self._window.room())
         await self._send_frames(link)
         self._send_previews(link)
         if now_s >= self._report_s:
@@ -254,9 +255,9 @@ class Publisher:
             return timedelta.max
         return self._clock.now() - (frame.event.at if frame.event else frame.readings[-1].at)
 
-    def _send_previews(self, link: Link) -> None:
+    def _send_previews(self, link: Link, reach: int = 0) -> None:
         stranger = self._config.acknowledge == "none" or self._window.probing
-        for frame in self._previews.take(self._window.sent, unkept_only=stranger):
+        for frame in self._previews.take(self._window.sent, reach, unkept_only=stranger):
             device, member = self._speaking_of(frame)
             self._say(link, Verb.DDATA, births.device_data(member, frame, self._spool.identity), device)
 

@@ -11,7 +11,7 @@ from rules.wire.sparkplug import PAYLOAD_BYTES_MAX
 
 QUEUE_MAX = 20_000  # messages
 QUEUE_BYTES_MAX = 64 * 1024 * 1024
-BATCH_BYTES_MAX = 4 * 1024 * 1024  # some 150,000 readings
+BATCH_BYTES_MAX = 1024 * 1024  # some 40,000 readings; what arrives meanwhile waits for them
 
 
 @dataclass(frozen=True, slots=True)
