@@ -6,8 +6,6 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import timedelta
 
 from edge_agent import births
 from edge_agent.clock import Clock
@@ -16,12 +14,10 @@ from edge_agent.frame import Frame
 from edge_agent.health import Health
 from edge_agent.identity import Identity, IdentityError
 from edge_agent.link import Arrived, Broker, Confirmed, Event, Link, LinkError
-from edge_agent.pace import Pace
-from edge_agent.preview import Previews
+from edge_agent.outflow import Outflow
 from edge_agent.renewal import Renewal
-from edge_agent.roster import Member, Roster
+from edge_agent.roster import Roster
 from edge_agent.spool import Spool
-from edge_agent.window import WINDOW_FRAMES, Window
 from rules.wire import topics
 from rules.wire.sparkplug import MalformedPayloadError, Metric, Payload, decode, encode
 from rules.wire.topics import Topic, Verb
@@ -37,10 +33,6 @@ REPORT_EVERY_S = 10.0
 REBIRTH_PAUSE_S = 1.0  # births are heavy: however often they are asked for
 TURNS_MAX = 1000
 TICK_S = 0.01  # shortest wait
-PACED_AFTER = timedelta(seconds=60)  # what was read longer ago goes out at the pace of backfill
-HISTORICAL_AFTER = timedelta(minutes=10)  # what was read longer ago is history: nobody is called because of it
-BACKFILL_JITTER_S = 2.0  # gateways that come back together do not begin together
-FETCHED_FRAMES = 8  # at once
 _SEQ_COUNT = 256
 
 log = logging.getLogger(__name__)
@@ -71,13 +63,8 @@ class Publisher:
         self._renewal = _renewal(config, broker)
         self._offered = ""  # a certificate that came
         self._renewed = False  # the connection has an old certificate
-        self._window = Window(spool.committed, 0.0)
-        self._pace = Pace(config.backfill_per_s)
-        self._paced = False  # what comes next waits for its pace
-        self._previews = Previews()
+        self._outflow = Outflow(config, spool=spool, roster=roster, clock=clock, health=health, monotonic_s=monotonic_s)
         self._turns: deque[tuple[int, str]] = deque()  # (frame after which it is said, device that came or went)
-        self._confirming: dict[int, int] = {}  # message id -> frame number, without a hub that acknowledges
-        self._delivered: set[int] = set()  # frames above the committed number that the broker has taken
         self._seq = 0
         self._bd_seq = 0
         self._born = False  # whether the last connection got as far as its births
@@ -96,10 +83,8 @@ class Publisher:
 
     def fresh(self, frames: Sequence[Frame]) -> None:
         """Say what has just been read, under its numbers; 0: the spool could not keep it."""
-        self._pace.note_live(sum(len(frame.readings) for frame in frames), self._monotonic_s())
-        if self._link is not None:
-            self._previews.add(frames)
-            self._link.nudge()
+        self._outflow.note(frames, connected=self._link is not None)
+        self.nudge()
 
     def announce(self, device: str, *, alive: bool) -> None:
         """Say that a device came or went, once the frames spooled so far have gone out."""
@@ -162,12 +147,8 @@ class Publisher:
             self._complaint = ""
         self._link = link
         try:
-            self._confirming.clear()
-            self._delivered.clear()
-            self._window = Window(self._spool.committed, self._monotonic_s())
+            self._outflow.begin()
             self._born, self._born_s = True, self._monotonic_s()
-            jitter_s = BACKFILL_JITTER_S if self._spool.depth() > WINDOW_FRAMES else 0.0
-            self._pace.begin(self._born_s, random.uniform(0.0, jitter_s))  # noqa: S311  # spreads gateways
             identity = self._spool.identity
             self._bear(link)
             while not self._renewed:
@@ -181,13 +162,9 @@ class Publisher:
             await link.close()
 
     def _wait_s(self, link: Link) -> float:
-        """Seconds until something is due; what is in flight is only due again once the broker has taken it."""
+        """Seconds until something is due."""
         now_s = self._monotonic_s()
-        due_s = [self._report_s - now_s]
-        if not link.unconfirmed:
-            due_s.append(self._window.due_in_s(now_s))
-        if self._paced:
-            due_s.append(self._pace.due_in_s(now_s))
+        due_s = [self._report_s - now_s, self._outflow.due_in_s(now_s, unconfirmed=bool(link.unconfirmed))]
         if self._rebirth_due:
             due_s.append(self._birth_s + REBIRTH_PAUSE_S - now_s)
         return max(TICK_S, min(due_s))
@@ -209,9 +186,7 @@ class Publisher:
             self._bear_device(link, device)
         last = self._spool.last_number
         self._turns = deque((last, device) for device, m in self._roster.members.items() if not m.alive)
-        self._window.rewind(probe=False)
-        if self._spool.depth() > WINDOW_FRAMES:
-            self._previews.begin(self._roster.members, last)
+        self._outflow.bear()
 
     def _bear_device(self, link: Link, device: str) -> None:
         member = self._roster.members[device]
@@ -228,52 +203,13 @@ class Publisher:
         if self._rebirth_due and now_s >= self._birth_s + REBIRTH_PAUSE_S:
             self._health.rebirths += 1
             self._bear(link)
-        if self._window.due_in_s(now_s) <= 0.0 and not link.unconfirmed:
-            self._window.rewind(probe=True)
-        self._send_previews(link, self._window.sent + self._window.room())
-        await self._send_frames(link)
-        self._send_previews(link)
+        await self._outflow.send(
+            lambda device, metrics: self._say(link, Verb.DDATA, metrics, device),
+            lambda number: self._say_turns(link, number),
+            unconfirmed=bool(link.unconfirmed),
+        )
         if now_s >= self._report_s:
             await self._report(link, now_s)
-
-    async def _send_frames(self, link: Link) -> None:
-        self._paced = self._paced and self._pace.due_in_s(self._monotonic_s()) > 0.0
-        while not self._paced and self._spool.last_number > self._window.sent and (room := self._window.room()):
-            limit = min(room, FETCHED_FRAMES)
-            for frame in await asyncio.to_thread(self._spool.pending, self._window.sent, limit):
-                waited = self._waited(frame)
-                if waited > PACED_AFTER and not self._pace.take(frame, self._monotonic_s()):
-                    self._paced = True
-                    break
-                self._say_turns(link, frame.number - 1)
-                self._send(link, replace(frame, historical=True) if waited > HISTORICAL_AFTER else frame)
-        self._say_turns(link, self._window.sent)
-
-    def _waited(self, frame: Frame) -> timedelta:
-        """How long ago the newest of a frame was read; what is imported or empty has waited for ever."""
-        if frame.historical or not (frame.readings or frame.event):
-            return timedelta.max
-        return self._clock.now() - (frame.event.at if frame.event else frame.readings[-1].at)
-
-    def _send_previews(self, link: Link, reach: int = 0) -> None:
-        stranger = self._config.acknowledge == "none" or self._window.probing
-        for frame in self._previews.take(self._window.sent, reach, unkept_only=stranger):
-            device, member = self._speaking_of(frame)
-            self._say(link, Verb.DDATA, births.device_data(member, frame, self._spool.identity), device)
-
-    def _speaking_of(self, frame: Frame) -> tuple[str, Member]:
-        """Give the device in whose name a frame goes: its own, or any where it is empty or its device has left."""
-        members = self._roster.members
-        device = frame.device if frame.device in members else next(iter(members))
-        return device, members[device]
-
-    def _send(self, link: Link, frame: Frame) -> None:
-        device, member = self._speaking_of(frame)
-        message_id = self._say(link, Verb.DDATA, births.device_data(member, frame, self._spool.identity), device)
-        self._health.sent += 1
-        self._health.resends += self._window.note_sent(frame.number, self._monotonic_s())
-        if self._config.acknowledge == "none":
-            self._confirming[message_id] = frame.number
 
     def _say_turns(self, link: Link, up_to: int) -> None:
         while self._turns and self._turns[0][0] <= up_to:
@@ -297,29 +233,17 @@ class Publisher:
 
     async def _take(self, events: list[Event]) -> None:
         """Act on what came; many acknowledgements become one deletion."""
-        committed = self._window.committed
+        committed = self._outflow.window.committed
         for event in events:
             if isinstance(event, Arrived):
                 committed = max(committed, self._obey(event.payload))
             elif isinstance(event, Confirmed):
-                committed = max(committed, self._confirm(event))
-        if self._window.note_committed(committed, self._monotonic_s()):
-            self._delivered = {number for number in self._delivered if number > committed}
-            await asyncio.to_thread(self._spool.commit, committed)
+                committed = max(committed, self._outflow.confirm(event))
+        await self._outflow.commit(committed)
         if self._renewal is not None and self._offered:
             self._renewed = await asyncio.to_thread(self._renewal.take, self._offered, self._clock.now())
             self._health.refused_commands += not self._renewed
         self._offered = ""
-
-    def _confirm(self, event: Confirmed) -> int:
-        """Without a hub that acknowledges the broker's word counts; gives the highest number without a hole."""
-        number = self._confirming.pop(event.message_id, 0)
-        if event.taken and number:
-            self._delivered.add(number)
-        committed = self._window.committed
-        while committed + 1 in self._delivered:
-            committed += 1
-        return committed
 
     def _obey(self, data: bytes) -> int:
         """Carry out a command; gives the number that the hub says it has committed, or 0."""
