@@ -20,6 +20,8 @@ from edge_agent.spool import Spool, SpoolFullError
 from rules.model.event import Event
 from rules.model.quality import Quality
 from rules.model.reading import Reading
+from rules.wire.event import head, joined, picture
+from rules.wire.sparkplug import MalformedPayloadError
 
 BACKOFF_FIRST_S = 1.0
 DEVICE_BACKOFF_MAX_S = 60.0
@@ -121,7 +123,7 @@ class LinePoller:
     async def _listen(self, watched: _Watched) -> None:
         """Spool what a door or a camera has told, a frame each; what finds no room waits for the next poll."""
         if isinstance(watched.station, Telling):
-            watched.told.extend(watched.station.take_events())
+            watched.told.extend(event for event in watched.station.take_events() if _well_formed(event))
         while watched.told:
             try:
                 await asyncio.to_thread(self._spool.append, [Frame(watched.device.code, (), event=watched.told[0])])
@@ -173,6 +175,16 @@ class LinePoller:
         first = last - len(frames) + 1
         self._publisher.fresh([replace(frame, number=number) for number, frame in enumerate(frames, first)])
         return True
+
+
+def _well_formed(event: Event) -> bool:
+    """Whether the hub would know what to do with an event."""
+    try:
+        joined(head(event), picture(event))
+    except MalformedPayloadError as error:
+        log.warning("device %s: %s", event.device, error)
+        return False
+    return True
 
 
 def _log_errors(watched: _Watched, readings: Sequence[Reading]) -> None:

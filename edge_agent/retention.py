@@ -83,18 +83,20 @@ def make_room(db: sqlite3.Connection, policy: Retention) -> int:
 
 def expire(db: sqlite3.Connection, before_ms: int) -> int:
     """Drop readings that count nothing, and pictures, which were spooled before that; gives how many went."""
-    ((loose,),) = db.execute("SELECT coalesce(sum(count), 0) FROM loose WHERE spooled_ms < ?", (before_ms,))
-    ((pictures,),) = db.execute("SELECT count(*) FROM pictures WHERE spooled_ms < ?", (before_ms,))
-    if loose or pictures:
-        ((last,),) = db.execute(
-            "SELECT max(number) FROM (SELECT number, spooled_ms FROM loose UNION ALL "
-            "SELECT number, spooled_ms FROM pictures) WHERE spooled_ms < ?",
-            (before_ms,),
-        )
-        db.execute("DELETE FROM loose WHERE spooled_ms < ?", (before_ms,))
-        db.execute("DELETE FROM pictures WHERE spooled_ms < ?", (before_ms,))
+    dropped = last = 0
+    for table, count in (("loose", "count"), ("pictures", "1")):
+        expired = 0
+        query = f"SELECT number, spooled_ms, {count} FROM {table} ORDER BY number"  # noqa: S608  # names of our own
+        for number, spooled_ms, held in db.execute(query):
+            if spooled_ms >= before_ms:
+                break  # what follows is younger
+            expired, dropped = number, dropped + held
+        if expired:
+            db.execute(f"DELETE FROM {table} WHERE number <= ?", (expired,))  # noqa: S608  # names of our own
+        last = max(last, expired)
+    if last:
         _sweep(db, 0, last)
-    return int(loose + pictures)
+    return dropped
 
 
 def expires_before(now_ms: int, policy: Retention) -> int:

@@ -64,6 +64,7 @@ class Spool:
         self._full = self._filling = self._dropping = False
         self._said_full_s = self._expired_s = -SAY_FULL_EVERY_S
         self._said_committed = False
+        self._garbled = 0  # highest number of a frame that could not be read
         self._take_up(*opened(path))
 
     def _take_up(self, db: sqlite3.Connection, writable: bool) -> None:
@@ -225,8 +226,30 @@ class Spool:
                 raise
             except sqlite3.DatabaseError as error:
                 raise self._damaged(error) from None
-        found = {row[0]: _frame(*row) for row in rows}
+        found = {row[0]: self._frame(*row) for row in rows}
         return [found.get(number) or Frame("", (), number=number) for number in range(first + 1, last + 1)]
+
+    def _frame(
+        self,
+        number: int,
+        device: str,
+        historical: int,
+        packed: str,
+        loose: str | None,
+        about: str | None,
+        jpeg: bytes | None,
+    ) -> Frame:
+        """Read a row; what a disk has garbled without the file's notice must not hold up the rest."""
+        try:
+            readings = [*unpack(device, packed), *(() if loose is None else unpack(device, loose))]
+            event = None if about is None else joined(about, jpeg)
+        except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
+            if number > self._garbled:
+                self._garbled = number
+                self.dropped += 1
+                log.error("frame %d of spool %s is garbled (%s); it is sent empty", number, self._path, error)  # noqa: TRY400
+            return Frame("", (), number=number)
+        return Frame(device, tuple(readings), bool(historical), number, event)
 
     def commit(self, up_to: int) -> None:
         """Forget frames up to a number that the hub has committed; remembers the number."""
@@ -239,6 +262,7 @@ class Spool:
                     for table in ("frames", "loose", "events", "pictures"):
                         self._db.execute(f"DELETE FROM {table} WHERE number <= ?", (self.committed,))  # noqa: S608
                     remember(self._db, "committed", str(self.committed))
+                    remember(self._db, "dropped", str(self.dropped))
                 self._deleted = self.committed
                 self._said_committed = False
                 self._look_how_full()
@@ -288,11 +312,3 @@ class Spool:
 
 def _points_of(frames: Iterable[Frame]) -> set[tuple[str, str]]:
     return {(f.device, r.point[len(f.device) + 1 :]) for f in frames for r in f.readings}
-
-
-def _frame(
-    number: int, device: str, historical: int, packed: str, loose: str | None, about: str | None, jpeg: bytes | None
-) -> Frame:
-    readings = [*unpack(device, packed), *(() if loose is None else unpack(device, loose))]
-    event = None if about is None else joined(about, jpeg)
-    return Frame(device, tuple(readings), bool(historical), number, event)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -18,6 +19,7 @@ from edge_agent.poller import DEVICE_BACKOFF_MAX_S, LinePoller
 from edge_agent.retention import Retention
 from edge_agent.roster import Roster
 from edge_agent.spool import Spool
+from rules.model.event import BadgeEvent, Event
 from rules.model.quality import Quality
 from rules.model.reading import Reading
 from tests.field import device_text, site_text, write_site
@@ -212,3 +214,25 @@ async def test_a_slow_cycle_skips_turns_and_never_bunches_them(tmp_path: Path) -
     gaps = [b - a for a, b in pairwise(starts)]
     assert all(0.3 < gap < 0.9 for gap in gaps)
     assert bench.health.missed >= len(gaps) - 1
+
+
+async def test_what_a_door_tells_is_spooled_a_frame_each_and_waits_while_there_is_no_room(bench: Bench) -> None:
+    told = [BadgeEvent(UUID(int=n), "EM-1", START, "granted", "4711") for n in range(3)]
+    told.append(BadgeEvent(UUID(int=3), "EM-1", START, "opened"))  # nobody would know what that is
+    fresh = list(told)
+
+    def take_events() -> list[Event]:
+        taken = fresh[:]
+        fresh.clear()
+        return taken
+
+    bench.poller._devices[0].station.take_events = take_events  # type: ignore[attr-defined]
+    bench.spool.follow(Retention(0))
+    await bench.poll()
+    assert bench.spool.depth() == 0
+    bench.spool.follow(Retention(16))
+    await bench.poll(1)
+    frames = bench.spool.pending(0, 100)
+    assert [frame.event for frame in frames if frame.event] == told[:3]
+    await bench.poll(1)
+    assert sum(frame.event is not None for frame in bench.spool.pending(0, 100)) == 3

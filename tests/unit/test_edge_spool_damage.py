@@ -144,3 +144,20 @@ def test_what_the_damaged_file_had_committed_is_not_believed_of_the_new_one(path
     assert values(again) == [n / 8 for n in range(1_500, 2_000)]
     assert again.pending(500, 10)[0].event == BadgeEvent(UUID(int=7), "DOOR", START, "denied", "4711")
     again.close()
+
+
+def test_a_row_that_was_garbled_without_the_file_s_notice_holds_up_nothing(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = filled(path, 100)
+    spool._db.execute("UPDATE frames SET readings = '[[\"c\",' WHERE number = 7")
+    spool._db.execute("UPDATE loose SET readings = '[[1,2]]' WHERE number = 8")
+    spool._db.execute("UPDATE events SET head = '{}'")
+    spool._db.commit()
+    for _ in range(3):
+        found = spool.pending(0, 200)
+    assert [one.number for one in found] == list(range(1, 102))
+    assert [one.number for one in found if not one.readings] == [7, 8, 101]
+    assert sum("is garbled" in record.message for record in caplog.records) == 3
+    assert spool.dropped == 3
+    spool.close()
