@@ -69,6 +69,7 @@ class Outflow:
     def bear(self) -> None:
         """Send again what is in flight, for births have gone out; ahead of it the last reading of every point."""
         self.window.rewind(probe=False)
+        self._pace.landed(None)
         if self._spool.depth() > WINDOW_FRAMES:
             self._previews.begin(self._roster.members, self._spool.last_number)
 
@@ -87,6 +88,7 @@ class Outflow:
         """Send what is due."""
         if self.window.due_in_s(self._monotonic_s()) <= 0.0 and not unconfirmed:
             self.window.rewind(probe=True)
+            self._pace.landed(None)
         self._send_previews(say, self.window.sent + self.window.room())
         await self._send_frames(say, before)
         self._send_previews(say)
@@ -143,5 +145,6 @@ class Outflow:
     async def commit(self, number: int) -> None:
         """Forget frames up to a number that the hub has committed."""
         if self.window.note_committed(number, self._monotonic_s()):
+            self._pace.landed(number)
             self._delivered = {one for one in self._delivered if one > number}
             await asyncio.to_thread(self._spool.commit, number)

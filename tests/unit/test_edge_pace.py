@@ -24,6 +24,7 @@ def sent_in(pace: Pace, seconds: float, each: Frame) -> int:
     while now_s < 100.0 + seconds:
         while pace.take(each, now_s):
             sent += cost(each)
+            pace.landed(each.number)
         now_s += max(0.001, min(pace.due_in_s(now_s), 0.05))
     return sent
 
@@ -43,6 +44,17 @@ def test_however_slow_the_pace_is_set_it_is_twice_what_is_read() -> None:
         pace.note_live(1_000, 40.0 + second)
     pace.begin(100.0, 0.0)
     assert abs(sent_in(pace, 10.0, frame(500)) - 20_000) <= 2_000
+
+
+def test_no_more_than_a_second_s_worth_is_on_its_way() -> None:
+    pace = Pace(2_000)
+    pace.begin(100.0, 0.0)
+    out = [n for n in range(1, 100) if pace.take(frame(500, n), 100.0 + n)]
+    assert out == [1, 2, 3, 4]
+    pace.landed(2)
+    assert [n for n in range(100, 200) if pace.take(frame(500, n), 100.0 + n)] == [100, 101]
+    pace.landed(None)
+    assert pace.take(frame(500, 200), 400.0)
 
 
 def test_an_empty_frame_and_a_picture_have_their_price_too() -> None:
