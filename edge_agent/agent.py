@@ -18,7 +18,7 @@ from edge_agent.link import Broker
 from edge_agent.poller import LinePoller
 from edge_agent.publisher import Publisher
 from edge_agent.roster import Roster
-from edge_agent.spool import Spool
+from edge_agent.spool import Spool, SpoolUnusableError
 
 RESTART_WAIT_S = 5.0
 CLIPS = "clips"  # folder of what cameras saw, beside the spool
@@ -35,6 +35,7 @@ async def run(config: EdgeConfig, broker: Broker, data_dir: Path, *, backfill: P
     """
     path = data_dir / f"edge-{config.gateway}.sqlite"
     spool = await asyncio.to_thread(Spool, path, max_mb=config.spool_max_mb)
+    spool.follow(config.retention)
     try:
         if backfill is not None:
             await asyncio.to_thread(history.bring_in, backfill, config, spool, wall_clock())
@@ -43,8 +44,14 @@ async def run(config: EdgeConfig, broker: Broker, data_dir: Path, *, backfill: P
             await _work(config, broker, spool, journal, data_dir / CLIPS)
         finally:
             journal.close()
+    except* SpoolUnusableError as group:
+        raise SpoolUnusableError(str(_first(group))) from None
     finally:
         spool.close()
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 async def _work(config: EdgeConfig, broker: Broker, spool: Spool, journal: Journal, clips: Path) -> None:
@@ -85,6 +92,8 @@ async def _supervise(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -
     while True:
         try:
             await work()
+        except SpoolUnusableError:
+            raise  # nothing can be kept any more: the process ends with the sentence, and its start saves what it can
         except Exception:  # the supervisor: the only broad catch of this process
             log.exception("%s failed and starts again in %g s", name, RESTART_WAIT_S)
         await asyncio.sleep(RESTART_WAIT_S)

@@ -13,13 +13,17 @@ from rules.model.quality import Quality
 from rules.model.reading import Reading
 from rules.wire import topics
 from rules.wire.command import ANSWER
+from rules.wire.event import event_metric
 from rules.wire.sparkplug import DataType, Metric
 
 
-def node_birth(at: datetime, bd_seq: int, spool: str, committed: int, *, certified: bool) -> tuple[Metric, ...]:
+def node_birth(
+    at: datetime, bd_seq: int, spool: str, committed: int, *, certified: bool, before: str = ""
+) -> tuple[Metric, ...]:
     """Name everything that NDATA will carry, and which spool speaks (with what it has already forgotten).
 
-    ``certified``: the gateway has a certificate and may ask for another.
+    ``before``: the damaged spool that it was saved from.  ``certified``: the gateway has a certificate and may ask
+    for another.
     """
     return (
         Metric(name=topics.BD_SEQ, at=at, value=bd_seq, datatype=DataType.INT64),
@@ -28,15 +32,20 @@ def node_birth(at: datetime, bd_seq: int, spool: str, committed: int, *, certifi
         Metric(name=topics.COMMITTED, at=at, value=committed, datatype=DataType.INT64),
         *node_data(at, depth=0, clock_step_ms=0),
         Metric(name=ANSWER, at=at, value=None, datatype=DataType.STRING),
+        *((Metric(name=topics.SPOOL_BEFORE, at=at, value=before, datatype=DataType.STRING),) if before else ()),
         *((certificate_request(at),) if certified else ()),
     )
 
 
-def node_data(at: datetime, *, depth: int, clock_step_ms: int) -> tuple[Metric, ...]:
-    """Say how many frames wait and how far the computer's clock has stepped since the last report."""
+def node_data(
+    at: datetime, *, depth: int, clock_step_ms: int, percent: int = 0, dropped: int = 0
+) -> tuple[Metric, ...]:
+    """Say what waits, how full the spool is, what it could not keep, and the clock's steps since last time."""
     return (
         Metric(name=topics.DEPTH, at=at, value=depth, datatype=DataType.INT64),
         Metric(name=topics.CLOCK, at=at, value=clock_step_ms, datatype=DataType.INT64),
+        Metric(name=topics.FILL, at=at, value=percent, datatype=DataType.INT64),
+        Metric(name=topics.DROPPED, at=at, value=dropped, datatype=DataType.INT64),
     )
 
 
@@ -85,11 +94,13 @@ def _nature(point: Point) -> dict[str, str]:
 
 
 def device_data(member: Member, frame: Frame, spool: str) -> tuple[Metric, ...]:
-    """Carry one frame: whose spool it comes from, its number there, then its readings by alias."""
+    """Carry one frame: whose spool it comes from, its number there (a preview has none), then what it holds."""
     skip = len(frame.device) + 1
+    number = Metric(alias=member.number_alias, value=frame.number, datatype=DataType.INT64)
     return (
         _speaker(spool),
-        Metric(alias=member.number_alias, value=frame.number, datatype=DataType.INT64),
+        *((number,) if frame.number else ()),
+        *(() if frame.event is None else (event_metric(frame.event),)),
         *(
             Metric(
                 alias=member.aliases[reading.point[skip:]],

@@ -11,10 +11,11 @@ from typing import Literal
 from drivers import catalogue
 from drivers.driver import Asked, Device
 from drivers.profile import InvalidProfileError, Measure, Settable
+from edge_agent.retention import Retention
 from rules.control.command import Allowance
 from rules.model import quantity, site
 from rules.model.line import AnyLine
-from rules.model.point import Point
+from rules.model.point import Kind, Point
 
 SITE_FILE_BYTES_MAX = 4 * 1024 * 1024
 
@@ -51,11 +52,20 @@ class EdgeConfig:
     spool_max_mb: int
     lines: tuple[PolledLine, ...]
     allowances: Mapping[str, Allowance]  # what may be set, by point
+    spool_max_days: int = 366
+    spool_when_full: Literal["refuse", "drop_oldest"] = "refuse"
+    backfill_per_s: int = 10_000
 
     @property
     def devices(self) -> tuple[Device, ...]:
         """Devices of all lines."""
         return tuple(device for line in self.lines for device in line.devices)
+
+    @property
+    def retention(self) -> Retention:
+        """What the spool keeps when it has more than it may."""
+        loose = {p.point.code for d in self.devices for p in d.points if p.point.kind is not Kind.COUNTER}
+        return Retention(self.spool_max_mb, self.spool_max_days, self.spool_when_full, frozenset(loose))
 
 
 def load(path: Path, gateway: str | None = None) -> EdgeConfig:
@@ -88,6 +98,9 @@ def load_all(path: Path) -> tuple[EdgeConfig, ...]:
                 if line.gateway == gateway.code
             ),
             allowances=_allowances(file, gateway.code),
+            spool_max_days=gateway.spool_max_days,
+            spool_when_full=gateway.spool_when_full,
+            backfill_per_s=gateway.backfill_per_s,
         )
         for gateway in file.gateway
     )

@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from drivers.driver import Device, Driver, Station
+from drivers.driver import Device, Driver, Station, Telling
 from drivers.errors import UnreachableError
 from edge_agent.actuator import Actuator
 from edge_agent.change import worth_sending
@@ -17,11 +18,15 @@ from edge_agent.health import Health
 from edge_agent.publisher import Publisher
 from edge_agent.roster import Roster
 from edge_agent.spool import Spool, SpoolFullError
+from rules.model.event import Event
 from rules.model.quality import Quality
 from rules.model.reading import Reading
+from rules.wire.event import head, joined, picture
+from rules.wire.sparkplug import MalformedPayloadError
 
 BACKOFF_FIRST_S = 1.0
 DEVICE_BACKOFF_MAX_S = 60.0
+TOLD_MAX = 100  # events of one device that wait for the spool to take them
 LINK_BACKOFF_MAX_S = 15.0
 
 log = logging.getLogger(__name__)
@@ -39,6 +44,7 @@ class _Watched:
     retry_s: float = 0.0
     reported: dict[str, Reading] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    told: deque[Event] = field(default_factory=lambda: deque(maxlen=TOLD_MAX))
 
 
 class LinePoller:
@@ -98,6 +104,7 @@ class LinePoller:
             try:
                 await self._poll_device(watched)
                 self._link_backoff_s = BACKOFF_FIRST_S
+                await self._listen(watched)
             except UnreachableError as error:
                 self._health.failures += 1
                 if error.link:
@@ -120,6 +127,18 @@ class LinePoller:
         await self._keep(
             [(watched, [r for r in readings if worth_sending(points[r.point], watched.reported.get(r.point), r)])]
         )
+
+    async def _listen(self, watched: _Watched) -> None:
+        """Spool what a door or a camera has told, a frame each; what finds no room waits for the next poll."""
+        if isinstance(watched.station, Telling):
+            watched.told.extend(event for event in watched.station.take_events() if _well_formed(event))
+        while watched.told:
+            try:
+                await asyncio.to_thread(self._spool.append, [Frame(watched.device.code, (), event=watched.told[0])])
+            except SpoolFullError:
+                return
+            watched.told.popleft()
+            self._publisher.nudge()
 
     async def _lose_link(self, reason: str) -> None:
         """Take all devices of the line as lost; the line is tried again after a while."""
@@ -153,15 +172,27 @@ class LinePoller:
         if not frames:
             return True
         try:
-            await asyncio.to_thread(self._spool.append, frames)
+            last = await asyncio.to_thread(self._spool.append, frames)
         except SpoolFullError:
+            self._publisher.fresh(frames)  # so that they are seen at least
             return False
         for watched, readings in taken:
             watched.reported.update((reading.point, reading) for reading in readings)
             self._roster.note(watched.device.code, readings)
             self._health.readings += len(readings)
-        self._publisher.nudge()
+        first = last - len(frames) + 1
+        self._publisher.fresh([replace(frame, number=number) for number, frame in enumerate(frames, first)])
         return True
+
+
+def _well_formed(event: Event) -> bool:
+    """Whether the hub would know what to do with an event."""
+    try:
+        joined(head(event), picture(event))
+    except MalformedPayloadError as error:
+        log.warning("device %s: %s", event.device, error)
+        return False
+    return True
 
 
 def _log_errors(watched: _Watched, readings: Sequence[Reading]) -> None:

@@ -5,7 +5,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from edge_agent import births
 from edge_agent.clock import Clock
@@ -15,10 +15,10 @@ from edge_agent.frame import Frame
 from edge_agent.health import Health
 from edge_agent.identity import Identity, IdentityError
 from edge_agent.link import Arrived, Broker, Confirmed, Event, Link, LinkError
+from edge_agent.outflow import Outflow
 from edge_agent.renewal import Renewal
 from edge_agent.roster import Roster
 from edge_agent.spool import Spool
-from edge_agent.window import Window
 from rules.wire import topics
 from rules.wire.sparkplug import MalformedPayloadError, Metric, Payload, decode, encode
 from rules.wire.topics import Topic, Verb
@@ -69,10 +69,8 @@ class Publisher:
         self._renewal = _renewal(config, broker)
         self._offered = ""  # a certificate that came
         self._renewed = False  # the connection has an old certificate
-        self._window = Window(spool.committed, 0.0)
+        self._outflow = Outflow(config, spool=spool, roster=roster, clock=clock, health=health, monotonic_s=monotonic_s)
         self._turns: deque[tuple[int, str]] = deque()  # (frame after which it is said, device that came or went)
-        self._confirming: dict[int, int] = {}  # message id -> frame number, without a hub that acknowledges
-        self._delivered: set[int] = set()  # frames above the committed number that the broker has taken
         self._seq = 0
         self._bd_seq = 0
         self._born = False  # whether the last connection got as far as its births
@@ -88,6 +86,11 @@ class Publisher:
         """Say that the spool has something new."""
         if self._link is not None:
             self._link.nudge()
+
+    def fresh(self, frames: Sequence[Frame]) -> None:
+        """Say what has just been read, under its numbers; 0: the spool could not keep it."""
+        self._outflow.note(frames, connected=self._link is not None)
+        self.nudge()
 
     def announce(self, device: str, *, alive: bool) -> None:
         """Say that a device came or went, once the frames spooled so far have gone out."""
@@ -155,12 +158,13 @@ class Publisher:
             self._complaint = ""
         self._link = link
         try:
-            self._confirming.clear()
-            self._delivered.clear()
-            self._window = Window(self._spool.committed, self._monotonic_s())
+            self._outflow.begin()
             self._born, self._born_s = True, self._monotonic_s()
+            identity = self._spool.identity
             self._bear(link)
             while not self._renewed:
+                if self._spool.identity != identity:
+                    raise LinkError("the spool can be written again and is another one")
                 await self._send_due(link)
                 await self._take(await link.events(self._wait_s(link)))
         finally:
@@ -169,11 +173,9 @@ class Publisher:
             await link.close()
 
     def _wait_s(self, link: Link) -> float:
-        """Seconds until something is due; what is in flight is only due again once the broker has taken it."""
+        """Seconds until something is due."""
         now_s = self._monotonic_s()
-        due_s = [self._report_s - now_s]
-        if not link.unconfirmed:
-            due_s.append(self._window.due_in_s(now_s))
+        due_s = [self._report_s - now_s, self._outflow.due_in_s(now_s, unconfirmed=bool(link.unconfirmed))]
         if self._rebirth_due:
             due_s.append(self._birth_s + REBIRTH_PAUSE_S - now_s)
         return max(TICK_S, min(due_s))
@@ -186,13 +188,16 @@ class Publisher:
         self._rebirth_due = False
         self._report_s = now_s + REPORT_EVERY_S
         certified = self._renewal is not None
-        born = births.node_birth(at, self._bd_seq, self._spool.identity, self._spool.committed, certified=certified)
+        spool = self._spool
+        born = births.node_birth(
+            at, self._bd_seq, spool.identity, spool.committed, certified=certified, before=spool.before
+        )
         self._say(link, Verb.NBIRTH, born)
         for device in self._roster.members:
             self._bear_device(link, device)
         last = self._spool.last_number
         self._turns = deque((last, device) for device, m in self._roster.members.items() if not m.alive)
-        self._window.rewind(probe=False)
+        self._outflow.bear()
         if self._commander is not None:
             self._commander.repeat()
 
@@ -211,32 +216,18 @@ class Publisher:
         if self._rebirth_due and now_s >= self._birth_s + REBIRTH_PAUSE_S:
             self._health.rebirths += 1
             self._bear(link)
-        if self._window.due_in_s(now_s) <= 0.0 and not link.unconfirmed:
-            self._window.rewind(probe=True)
         self._answer(link)
-        await self._send_frames(link)
+        await self._outflow.send(
+            lambda device, metrics: self._say(link, Verb.DDATA, metrics, device),
+            lambda number: self._say_turns(link, number),
+            unconfirmed=bool(link.unconfirmed),
+        )
         if now_s >= self._report_s:
             await self._report(link, now_s)
 
     def _answer(self, link: Link) -> None:
         while self._commander is not None and (answers := self._commander.answers()):
             self._say(link, Verb.NDATA, answers)
-
-    async def _send_frames(self, link: Link) -> None:
-        room = self._window.room()
-        if room and self._spool.last_number > self._window.sent:
-            for frame in await asyncio.to_thread(self._spool.pending, self._window.sent, room):
-                self._say_turns(link, frame.number - 1)
-                self._send(link, frame)
-        self._say_turns(link, self._window.sent)
-
-    def _send(self, link: Link, frame: Frame) -> None:
-        metrics = births.device_data(self._roster.members[frame.device], frame, self._spool.identity)
-        message_id = self._say(link, Verb.DDATA, metrics, frame.device)
-        self._health.sent += 1
-        self._health.resends += self._window.note_sent(frame.number, self._monotonic_s())
-        if self._config.acknowledge == "none":
-            self._confirming[message_id] = frame.number
 
     def _say_turns(self, link: Link, up_to: int) -> None:
         while self._turns and self._turns[0][0] <= up_to:
@@ -248,7 +239,10 @@ class Publisher:
 
     async def _report(self, link: Link, now_s: float) -> None:
         step_ms = round(self._clock.take_step().total_seconds() * 1000)
-        metrics = births.node_data(self._clock.now(), depth=self._spool.depth(), clock_step_ms=step_ms)
+        spool = self._spool
+        metrics = births.node_data(
+            self._clock.now(), depth=spool.depth(), clock_step_ms=step_ms, percent=spool.percent, dropped=spool.dropped
+        )
         if self._renewal is not None:
             metrics += await asyncio.to_thread(self._renewal.wish, self._clock.now())
         self._say(link, Verb.NDATA, metrics)
@@ -259,15 +253,13 @@ class Publisher:
 
     async def _take(self, events: list[Event]) -> None:
         """Act on what came; many acknowledgements become one deletion."""
-        committed = self._window.committed
+        committed = self._outflow.window.committed
         for event in events:
             if isinstance(event, Arrived):
                 committed = max(committed, self._arrived(event))
             elif isinstance(event, Confirmed):
-                committed = max(committed, self._confirm(event))
-        if self._window.note_committed(committed, self._monotonic_s()):
-            self._delivered = {number for number in self._delivered if number > committed}
-            await asyncio.to_thread(self._spool.commit, committed)
+                committed = max(committed, self._outflow.confirm(event))
+        await self._outflow.commit(committed)
         if self._commander is not None and self._answered:
             await self._commander.heard(self._answered)
         self._answered.clear()
@@ -275,16 +267,6 @@ class Publisher:
             self._renewed = await asyncio.to_thread(self._renewal.take, self._offered, self._clock.now())
             self._health.refused_commands += not self._renewed
         self._offered = ""
-
-    def _confirm(self, event: Confirmed) -> int:
-        """Without a hub that acknowledges the broker's word counts; gives the highest number without a hole."""
-        number = self._confirming.pop(event.message_id, 0)
-        if event.taken and number:
-            self._delivered.add(number)
-        committed = self._window.committed
-        while committed + 1 in self._delivered:
-            committed += 1
-        return committed
 
     def _arrived(self, event: Arrived) -> int:
         """Pass on a command for a device, carry out one for the gateway itself; gives what ``_obey`` gives."""

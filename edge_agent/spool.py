@@ -1,38 +1,38 @@
 """The spool: frames on disk, numbered, until the hub says that it has committed them.
 
 SQLite in WAL mode with ``synchronous=FULL``: ``append`` returns after fsync, so what it numbered survives a
-kill and a power cut.  Numbers are contiguous: a transaction that fails gives its numbers back.  One process at a
-time (exclusive lock).  Nothing that is spooled is ever dropped: a full spool or disk refuses new frames.
+kill and a power cut.  Numbers are contiguous: a transaction that fails gives its numbers back, and a frame that the
+policy of the gateway has dropped is sent empty.  One process at a time (exclusive lock).
 """
 
 import logging
 import sqlite3
 import time
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
 
+from edge_agent.clock import wall_clock
 from edge_agent.frame import Frame, pack, unpack
+from edge_agent.retention import ALARM_PERCENT, Retention, expire, expires_before, make_room, used_bytes
+from edge_agent.spool_file import BEFORE, IDENTITY, SpoolUnusableError, opened, recall, remember
+from rules.wire.event import head, joined, picture
 from rules.wire.sparkplug import EPOCH, millis
 
+__all__ = ["Spool", "SpoolFullError", "SpoolUnusableError"]
+
 SAY_FULL_EVERY_S = 60.0
-LOCK_WAIT_S = 1.0
+EXPIRE_EVERY_S = 60.0
+REOPEN_EVERY_S = 60.0
 PENDING_MAX = 1000
-WAL_BYTES_MAX = 8 * 1024 * 1024
 _BD_SEQ_COUNT = 256
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS frames (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    device TEXT NOT NULL,
-    historical INTEGER NOT NULL,
-    readings TEXT NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS imports (sha256 TEXT PRIMARY KEY, last_number INTEGER NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS points (device TEXT, measure TEXT, PRIMARY KEY (device, measure)) STRICT;
+_PENDING = """
+SELECT f.number, f.device, f.historical, f.readings, l.readings, coalesce(e.head, p.head), p.jpeg
+FROM frames f LEFT JOIN loose l ON l.number = f.number LEFT JOIN events e ON e.number = f.number
+LEFT JOIN pictures p ON p.number = f.number
+WHERE f.number > ? AND f.number <= ? ORDER BY f.number
 """
 
 log = logging.getLogger(__name__)
@@ -42,44 +42,71 @@ class SpoolFullError(Exception):
     """The spool or its disk is full: the frames were not taken."""
 
 
-class SpoolUnusableError(Exception):
-    """The spool cannot be opened: another process has it, or the folder is not ours."""
-
-
 class Spool:
     """One spool file.  Safe to call from any thread; every call is short."""
 
-    def __init__(self, path: Path, *, max_mb: int, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_mb: int,
+        monotonic_s: Callable[[], float] = time.monotonic,
+        wall: Callable[[], datetime] = wall_clock,
+    ) -> None:
         self._path = path
-        self._max_bytes = max_mb * 1024 * 1024
+        self._policy = Retention(max_mb)
         self._monotonic_s = monotonic_s
+        self._wall = wall
         self._lock = Lock()
-        self._db = _opened(path)
-        self.identity = self._remember_once("identity", str(uuid.uuid4()))
-        self.committed = int(self._recall("committed") or 0)
+        self.refused = 0  # frames that were not taken because the spool was full
+        self.dropped = 0  # readings and events that were not kept, since the spool was made
+        self.percent = 0  # how full it is
+        self._full = self._filling = self._dropping = False
+        self._said_full_s = self._expired_s = -SAY_FULL_EVERY_S
+        self._said_committed = False
+        self._garbled = 0  # highest number of a frame that could not be read
+        self._take_up(*opened(path))
+
+    def _take_up(self, db: sqlite3.Connection, writable: bool) -> None:
+        self._db, self._writable, self._tried_s = db, writable, self._monotonic_s()
+        self.identity = str(recall(db, IDENTITY))
+        self.before = recall(db, BEFORE) or ""  # the damaged spool that this one was saved from
+        self.committed = int(recall(db, "committed") or 0)
         self._deleted = self.committed
         self.last_number = self._last_number()
-        newest = self._recall("newest_ms")
+        self.dropped = max(self.dropped, int(recall(db, "dropped") or 0))
+        newest = recall(db, "newest_ms")
         self.newest = None if newest is None else EPOCH + timedelta(milliseconds=int(newest))
         if self.depth() == 0:
             self._forget_points()
-        self._points: set[tuple[str, str]] = set(self._db.execute("SELECT device, measure FROM points"))
-        self.refused = 0  # frames that were not taken because the spool was full
-        self._full = False
-        self._said_full_s = 0.0
+        self._points: set[tuple[str, str]] = set(db.execute("SELECT device, measure FROM points"))
+        self._look_how_full()
+
+    def follow(self, policy: Retention) -> None:
+        """Keep to another policy from now on."""
+        with self._lock:
+            self._policy = policy
 
     def append(self, frames: Sequence[Frame], *, sha256: str | None = None) -> int:
         """Keep frames under the next numbers, all or none; gives the last number.
 
-        ``sha256`` marks them as an import that must not be repeated.  Raises SpoolFullError.
+        ``sha256`` marks them as an import that must not be repeated.  Raises SpoolFullError, and SpoolUnusableError
+        when the file is found damaged.
         """
         with self._lock:
             try:
-                self._refuse_above_limit()
+                self._reopen()
+                self._make_room()
                 with self._db:
                     last_number, newest = self._insert(frames, sha256)
             except (sqlite3.OperationalError, OSError) as error:
+                if sha256 is None:  # an import can come again
+                    self.dropped += sum(len(frame.readings) + (frame.event is not None) for frame in frames)
                 raise self._full_error(len(frames), error) from None
+            except sqlite3.IntegrityError:
+                raise
+            except sqlite3.DatabaseError as error:
+                raise self._damaged(error) from None
             self.last_number, self.newest = last_number, newest
             self._points |= _points_of(frames)
             if self._full:
@@ -88,25 +115,91 @@ class Spool:
             return last_number
 
     def _insert(self, frames: Sequence[Frame], sha256: str | None) -> tuple[int, datetime | None]:
-        rows = [(frame.device, int(frame.historical), pack(frame)) for frame in frames]
-        self._db.executemany("INSERT INTO frames (device, historical, readings) VALUES (?, ?, ?)", rows)
+        spooled_ms = millis(self._wall())
+        for frame in frames:
+            kept = [reading for reading in frame.readings if reading.point not in self._policy.loose]
+            row = (frame.device, int(frame.historical), pack(frame.device, kept))
+            number = self._db.execute(
+                "INSERT INTO frames (device, historical, readings) VALUES (?, ?, ?)", row
+            ).lastrowid
+            if len(kept) < len(frame.readings):
+                loose = [reading for reading in frame.readings if reading.point in self._policy.loose]
+                lying = (number, spooled_ms, len(loose), pack(frame.device, loose))
+                self._db.execute("INSERT INTO loose VALUES (?, ?, ?, ?)", lying)
+            if frame.event is not None and (jpeg := picture(frame.event)) is not None:
+                self._db.execute(
+                    "INSERT INTO pictures VALUES (?, ?, ?, ?)", (number, spooled_ms, head(frame.event), jpeg)
+                )
+            elif frame.event is not None:
+                self._db.execute("INSERT INTO events VALUES (?, ?)", (number, head(frame.event)))
         last_number = self._last_number()
         times = [reading.at for frame in frames for reading in frame.readings]
         newest = max([*times, *([] if self.newest is None else [self.newest])], default=None)
         if newest is not None and newest != self.newest:
-            self._remember("newest_ms", str(millis(newest)))
+            remember(self._db, "newest_ms", str(millis(newest)))
         unseen = _points_of(frames) - self._points
         self._db.executemany("INSERT OR IGNORE INTO points VALUES (?, ?)", sorted(unseen))
         if sha256 is not None:
             self._db.execute("INSERT INTO imports VALUES (?, ?)", (sha256, last_number))
         return last_number, newest
 
-    def _refuse_above_limit(self) -> None:
-        ((pages,),) = self._db.execute("PRAGMA page_count")
-        ((free,),) = self._db.execute("PRAGMA freelist_count")
-        ((size,),) = self._db.execute("PRAGMA page_size")
-        if (pages - free) * size >= self._max_bytes:
-            raise OSError(f"the limit spool_max_mb of {self._max_bytes >> 20} MB is reached")
+    def _reopen(self) -> None:
+        """Try again now and then whether the disk can be written; what the hub has committed meanwhile is kept."""
+        if self._writable:
+            return
+        now_s = self._monotonic_s()
+        if now_s - self._tried_s >= REOPEN_EVERY_S:
+            committed, identity = self.committed, self.identity
+            self._db.close()
+            self._take_up(*opened(self._path, identity))
+            if self.identity == identity:
+                self.committed = max(committed, self.committed)
+        if not self._writable:
+            raise OSError("its disk cannot be written")
+
+    def _make_room(self) -> None:
+        """Drop what the policy lets go, by age and by size; raises OSError when the file is full of what stays."""
+        now_s = self._monotonic_s()
+        dropped = 0
+        with self._db:
+            if now_s - self._expired_s >= EXPIRE_EVERY_S:
+                self._expired_s = now_s
+                dropped += expire(self._db, expires_before(millis(self._wall()), self._policy))
+            if self._look_how_full() >= self._policy.max_bytes:
+                dropped += make_room(self._db, self._policy)
+            if dropped:
+                remember(self._db, "dropped", str(self.dropped + dropped))
+        if dropped:
+            self._say_dropped(dropped)
+        if self._look_how_full() >= self._policy.max_bytes:
+            raise OSError(f"the limit spool_max_mb of {self._policy.max_mb} MB is reached")
+
+    def _look_how_full(self) -> int:
+        used = used_bytes(self._db)
+        self.percent = min(100, 100 * used // max(1, self._policy.max_bytes))
+        if self.percent < ALARM_PERCENT // 2:
+            self._dropping = False
+        if (self.percent >= ALARM_PERCENT) != self._filling:
+            self._filling = not self._filling
+            if self._filling:
+                log.warning(
+                    "spool %s is %d %% full; when it is full, readings that count nothing go first, oldest first. Look "
+                    "why the hub does not take them, or raise spool_max_mb",
+                    self._path,
+                    self.percent,
+                )
+        return used
+
+    def _say_dropped(self, count: int) -> None:
+        self.dropped += count
+        if not self._dropping:  # once for each time that it fills up
+            self._dropping = True
+            log.error(
+                "spool %s had to drop %d of its oldest readings that count nothing; it goes on so until the hub takes "
+                "what waits, and says how many they were in the end to the hub",
+                self._path,
+                count,
+            )
 
     def _full_error(self, frames: int, error: Exception) -> SpoolFullError:
         self.refused += frames
@@ -117,14 +210,46 @@ class Spool:
             log.error("%s (%d frames refused so far); polling goes on", sentence, self.refused)
         return SpoolFullError(sentence)
 
+    def _damaged(self, error: Exception) -> SpoolUnusableError:
+        return SpoolUnusableError(
+            f"spool {self._path} is damaged ({error}); start the edge agent again, it saves what can be read"
+        )
+
     def pending(self, after: int, limit: int) -> list[Frame]:
-        """Give up to ``limit`` frames with numbers above ``after``, in order."""
+        """Give up to ``limit`` frames with the numbers after ``after``, in order; a dropped one is empty."""
         with self._lock:
-            rows = self._db.execute(
-                "SELECT number, device, historical, readings FROM frames WHERE number > ? ORDER BY number LIMIT ?",
-                (max(after, self.committed), min(limit, PENDING_MAX)),
-            ).fetchall()
-        return [unpack(number, device, bool(historical), packed) for number, device, historical, packed in rows]
+            first = max(after, self.committed)
+            last = min(first + min(limit, PENDING_MAX), self.last_number)
+            try:
+                rows = self._db.execute(_PENDING, (first, last)).fetchall()
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError as error:
+                raise self._damaged(error) from None
+        found = {row[0]: self._frame(*row) for row in rows}
+        return [found.get(number) or Frame("", (), number=number) for number in range(first + 1, last + 1)]
+
+    def _frame(
+        self,
+        number: int,
+        device: str,
+        historical: int,
+        packed: str,
+        loose: str | None,
+        about: str | None,
+        jpeg: bytes | None,
+    ) -> Frame:
+        """Read a row; what a disk has garbled without the file's notice must not hold up the rest."""
+        try:
+            readings = [*unpack(device, packed), *(() if loose is None else unpack(device, loose))]
+            event = None if about is None else joined(about, jpeg)
+        except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
+            if number > self._garbled:
+                self._garbled = number
+                self.dropped += 1
+                log.error("frame %d of spool %s is garbled (%s); it is sent empty", number, self._path, error)  # noqa: TRY400
+            return Frame("", (), number=number)
+        return Frame(device, tuple(readings), bool(historical), number, event)
 
     def commit(self, up_to: int) -> None:
         """Forget frames up to a number that the hub has committed; remembers the number."""
@@ -134,11 +259,17 @@ class Spool:
                 return
             try:
                 with self._db:
-                    self._db.execute("DELETE FROM frames WHERE number <= ?", (self.committed,))
-                    self._remember("committed", str(self.committed))
+                    for table in ("frames", "loose", "events", "pictures"):
+                        self._db.execute(f"DELETE FROM {table} WHERE number <= ?", (self.committed,))  # noqa: S608
+                    remember(self._db, "committed", str(self.committed))
+                    remember(self._db, "dropped", str(self.dropped))
                 self._deleted = self.committed
+                self._said_committed = False
+                self._look_how_full()
             except sqlite3.Error as error:  # a full disk: harmless, the next commit deletes these too
-                log.warning("spool %s: committed frames stay for now: %s", self._path, error)
+                if not self._said_committed:
+                    self._said_committed = True
+                    log.warning("spool %s: committed frames stay for now: %s", self._path, error)
 
     def depth(self) -> int:
         """Frames that the hub has not committed."""
@@ -157,10 +288,10 @@ class Spool:
     def next_bd_seq(self) -> int:
         """Give the birth/death number of the next connection, 0..255, counted across restarts."""
         with self._lock:
-            number = int(self._recall("bd_seq") or 0)
+            number = int(recall(self._db, "bd_seq") or 0)
             try:
                 with self._db:
-                    self._remember("bd_seq", str((number + 1) % _BD_SEQ_COUNT))
+                    remember(self._db, "bd_seq", str((number + 1) % _BD_SEQ_COUNT))
             except sqlite3.Error as error:
                 log.warning("spool %s: birth number not kept: %s", self._path, error)
             return number
@@ -176,68 +307,8 @@ class Spool:
 
     def _last_number(self) -> int:
         row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'frames'").fetchone()
-        return int(row[0]) if row else 0
-
-    def _recall(self, name: str) -> str | None:
-        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        return None if row is None else str(row[0])
-
-    def _remember(self, name: str, value: str) -> None:
-        self._db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = ?2", (name, value))
-
-    def _remember_once(self, name: str, value: str) -> str:
-        with self._db:
-            self._db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, value))
-        return str(self._recall(name))
+        return max(int(row[0]) if row else 0, self.committed)
 
 
 def _points_of(frames: Iterable[Frame]) -> set[tuple[str, str]]:
     return {(f.device, r.point[len(f.device) + 1 :]) for f in frames for r in f.readings}
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    """Open the file; a corrupt one is moved aside and a new one made."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return _connected(path)
-    except OSError as error:
-        raise SpoolUnusableError(f"spool folder {path.parent} cannot be made: {error.strerror}") from None
-    except sqlite3.OperationalError as error:
-        raise SpoolUnusableError(
-            f"spool {path} is in use; another edge agent runs with this data directory, stop one of the two"
-            if "locked" in str(error)
-            else f"spool {path} cannot be opened: {error}; check the folder's owner and free space"
-        ) from None
-    except sqlite3.DatabaseError as error:
-        aside = _move_aside(path)
-        log.error("spool %s is damaged (%s); kept as %s, starting a new one", path, error, aside)  # noqa: TRY400  # one line
-        return _connected(path)
-
-
-def _connected(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=LOCK_WAIT_S, check_same_thread=False)
-    try:
-        for pragma in (
-            "locking_mode = EXCLUSIVE",
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            f"journal_size_limit = {WAL_BYTES_MAX}",
-        ):
-            db.execute(f"PRAGMA {pragma}")
-        ((verdict,),) = db.execute("PRAGMA quick_check(1)")
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(verdict)
-        db.executescript(_SCHEMA)
-    except sqlite3.Error:
-        db.close()
-        raise
-    return db
-
-
-def _move_aside(path: Path) -> Path:
-    aside = path.with_name(f"{path.name}.damaged-{time.time_ns() // 1_000_000}")
-    for suffix in ("", "-wal", "-shm"):
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + suffix))
-    return aside

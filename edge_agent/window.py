@@ -24,6 +24,11 @@ class Window:
         """How many more frames may go out now."""
         return max(0, self._frames - (self.sent - self.committed))
 
+    @property
+    def probing(self) -> bool:
+        """Whether the hub has shown no progress since everything went out again."""
+        return self._frames == PROBE_FRAMES
+
     def note_sent(self, number: int, now_s: float) -> bool:
         """Count a frame as sent; gives whether it had gone out before."""
         if self.sent == self.committed:

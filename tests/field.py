@@ -144,6 +144,7 @@ class TinyHub:
         self.names: dict[int, str] = {}
         self.seen: list[tuple[Verb, str]] = []
         self.historical = 0
+        self.previewed: set[tuple[str, object]] = set()  # readings that came ahead of their numbered frame
         self.deaf = False
         self._client = Client(CallbackAPIVersion.VERSION2, "tiny-hub", protocol=MQTTProtocolVersion.MQTTv5)
         self._client.username, self._client.password = username, password
@@ -191,7 +192,10 @@ class TinyHub:
 
     def _commit(self, payload: Payload) -> None:
         values = [(self.names[m.alias or 0], m) for m in payload.metrics]
-        number = next(int(m.value or 0) for name, m in values if name.endswith(topics.NUMBER))
+        number = next((int(m.value or 0) for name, m in values if name.endswith(topics.NUMBER)), None)
+        if number is None:
+            self.previewed.update((name, m.at) for name, m in values if m.at is not None)
+            return
         if number == self.committed + 1:
             for name, metric in values:
                 if metric.at is not None:

@@ -51,7 +51,7 @@ WHERE site_id = %(site)s ORDER BY level, code;
 
 -- name: gateways
 SELECT g.id, g.site_id, g.code, g.online, g.born_at, g.seen_at, g.depth, g.committed, g.clock_step_ms, g.rival_spool,
-       g.rival_seen_at, count(d.id)::int AS devices, count(d.id) FILTER (WHERE d.online)::int AS devices_online,
+       g.rival_seen_at, g.spool_percent, g.dropped, g.dropped_at, g.skew_ms, count(d.id)::int AS devices, count(d.id) FILTER (WHERE d.online)::int AS devices_online,
        c.ends_at AS certificate_ends_at,
        coalesce(c.ends_at < now() + interval '30 days', false) AS certificate_ends_soon,
        CASE WHEN c.ends_at IS NULL THEN c.revoked_at END AS certificate_revoked_at

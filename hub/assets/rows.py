@@ -57,6 +57,10 @@ class Gateway:
     clock_step_ms: int
     rival_spool: str
     rival_seen_at: datetime | None
+    spool_percent: int
+    dropped: int  # readings and events that its spool could not keep
+    dropped_at: datetime | None
+    skew_ms: int  # its clock ahead of the hub's
     devices: int
     devices_online: int
     certificate_ends_at: datetime | None  # of the one that lasts longest

@@ -7,7 +7,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
+from hub.surveillance.stills import Developed
 from rules.control.command import Answer
+from rules.model.event import Event
 from rules.model.point import Kind
 
 HEAD_BYTES = 512  # how much of a refused payload is kept for the engineer
@@ -34,18 +36,21 @@ class Fault(StrEnum):
     RIVAL = "rival"
     LOST = "lost"
     STORE = "store"
+    EVENT = "event"
 
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
     """One edge: its address and its spool ('' for an edge of another maker, which numbers nothing).
 
-    ``forgotten`` is the highest number that its spool can no longer send (0: none, or it did not say).
+    ``forgotten`` is the highest number that its spool can no longer send (0: none, or it did not say); ``before`` the
+    damaged spool that it was saved from.
     """
 
     address: Address
     spool: str = ""
     forgotten: int = 0
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +116,14 @@ class DeviceDied:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a gateway says of itself; None: not this time."""
+    """What a gateway says of itself; None: not this time.  ``skew_ms`` is its clock ahead of the hub's, as measured."""
 
     speaker: Speaker
     depth: int | None
     clock_step_ms: int | None
+    percent: int | None = None
+    dropped: int | None = None
+    skew_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +145,19 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """An event of a door or a camera, with its picture as it is kept."""
+
+    event: Event
+    picture: Developed | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
-    """Readings of one device that are stored and acknowledged together; ``number`` None: nobody waits for that."""
+    """Readings and events of one device that are stored and acknowledged together.
+
+    ``number`` None: nobody waits for that; the edge is of another maker, or it is a preview of what comes in its order.
+    """
 
     speaker: Speaker
     birth: Birth
@@ -147,6 +166,7 @@ class Frame:
     topic: str
     faults: tuple[tuple[Fault, str], ...] = ()
     head: bytes = b""
+    told: tuple[Told, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

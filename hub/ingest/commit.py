@@ -7,7 +7,7 @@ from uuid import UUID
 
 from hub.alarms.rows import Change
 from hub.audit import service as audit
-from hub.ingest import storage
+from hub.ingest import events, storage
 from hub.ingest.acts import Act, Address, Fault, Frame, Rejected
 from hub.ingest.counts import Counts
 from hub.ingest.directory import POINTS_PER_DEVICE_MAX, Directory
@@ -69,6 +69,7 @@ class Committer:
             batch = _Batch(plan(acts, before, now), self._directory.copy(now), before)
             await self._store(tx, batch)
             await _move_lines(tx, batch)
+            await _keep_events(tx, batch.made)
             await self._quarantine(tx, batch.made)
             await self._serve_organisations(tx, batch)
         self._directory = batch.directory
@@ -183,6 +184,19 @@ async def _move_lines(tx: Transaction, batch: _Batch) -> None:
         await tx.run_many(SQL["set_device_online"], turned)
 
 
+async def _keep_events(tx: Transaction, made: Plan) -> None:
+    """Keep what doors and cameras told, in the name of each gateway's organisation; what cannot be is rejected."""
+    frames = [(line, frame) for line, frame in made.frames if frame.told]
+    for line in {line.id: line for line, _ in frames}.values():
+        of_line = [frame for other, frame in frames if other.id == line.id]
+        await tx.become(Role.APP, line.organisation_id)
+        for sentence in await events.keep(tx, line, [one for frame in of_line for one in frame.told], made.now):
+            rejected = Rejected(line.address, of_line[0].topic, Fault.EVENT, sentence, of_line[0].head)
+            made.rejected.append((line.organisation_id, rejected))
+    if frames:
+        await tx.become(Role.INGEST)
+
+
 About = dict[int, tuple[Device, str]]  # point id -> its device and measure
 
 
@@ -210,13 +224,14 @@ def _rows(batch: _Batch) -> tuple[list[Row], About]:
     return rows, about
 
 
-def _changes(samples: Columns, moved: set[int], about: About) -> dict[UUID, list[Change]]:
-    """Give the live samples of the points whose latest has moved, in order of time, by organisation."""
+def _changes(samples: Columns, moved: Mapping[int, datetime | None], about: About) -> dict[UUID, list[Change]]:
+    """Give the live samples by which the latest of their points has moved on, in order of time, by organisation."""
     found: dict[UUID, list[Change]] = {}
     live = samples.live.nonzero()[0]
     columns_of = (samples.point, samples.at, samples.value, samples.quality)
     for point, at, value, quality in zip(*(column[live].tolist() for column in columns_of), strict=True):
-        if point in moved:
+        before = moved.get(point)
+        if point in moved and (before is None or moment(at) > before):
             device, measure = about[point]
             known = None if value != value else value  # noqa: PLR0124  nan: there is none
             change = Change(point, device.id, measure, moment(at), known, quality)
@@ -226,11 +241,11 @@ def _changes(samples: Columns, moved: set[int], about: About) -> dict[UUID, list
 
 def _seen_differently(before: Line, after: Line) -> bool:
     """Whether a screen shows the gateway differently."""
-    return (before.online, before.rival_spool, before.clock_step_ms) != (
-        after.online,
-        after.rival_spool,
-        after.clock_step_ms,
-    )
+    return _shown(before) != _shown(after)
+
+
+def _shown(line: Line) -> tuple[object, ...]:
+    return line.online, line.rival_spool, line.clock_step_ms, line.spool_percent, line.dropped
 
 
 def _stranger(line: Line, device: str, frame: Frame | None = None) -> Rejected:

@@ -3,14 +3,15 @@
 import asyncio
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from hub.ingest.acts import HEAD_BYTES
 from rules.wire.sparkplug import PAYLOAD_BYTES_MAX
 
 QUEUE_MAX = 20_000  # messages
 QUEUE_BYTES_MAX = 64 * 1024 * 1024
-BATCH_BYTES_MAX = 4 * 1024 * 1024  # some 150,000 readings
+BATCH_BYTES_MAX = 1024 * 1024  # some 40,000 readings; what arrives meanwhile waits for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Message:
     topic: str
     payload: bytes
     size: int
+    arrived_at: datetime | None = field(default=None, compare=False)
 
     @property
     def head(self) -> bytes:
@@ -27,10 +29,10 @@ class Message:
         return self.payload[:HEAD_BYTES]
 
 
-def message(topic: str, payload: bytes) -> Message:
+def message(topic: str, payload: bytes, arrived_at: datetime | None = None) -> Message:
     """Make a message that cannot fill the memory."""
     size = len(payload)
-    return Message(topic, payload if size <= PAYLOAD_BYTES_MAX else payload[:HEAD_BYTES], size)
+    return Message(topic, payload if size <= PAYLOAD_BYTES_MAX else payload[:HEAD_BYTES], size, arrived_at)
 
 
 def reconnected() -> Message:

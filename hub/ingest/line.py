@@ -33,6 +33,10 @@ class Line:
     clock_step_ms: int
     rival_spool: str
     rival_seen_at: datetime | None
+    spool_percent: int = 0
+    dropped: int = 0
+    dropped_at: datetime | None = None
+    skew_ms: int = 0
 
     @property
     def address(self) -> Address:
@@ -66,10 +70,14 @@ class Seated:
 
 
 def seat(line: Line, speaker: Speaker, now: datetime) -> Seated:
-    """Decide whether ``speaker`` holds the line; a line that nobody holds, or whose owner fell silent, is taken."""
+    """Decide whether ``speaker`` holds the line.
+
+    A line is taken that nobody holds, whose owner fell silent, or whose owner's spool was damaged and saved into this.
+    """
     if speaker.spool == line.spool:
         return _held(line, speaker, now)
-    if not line.spool or line.seen_at is None or now - line.seen_at > RIVAL_SILENCE:
+    heir = speaker.before == line.spool
+    if heir or not line.spool or line.seen_at is None or now - line.seen_at > RIVAL_SILENCE:
         taken = replace(line, spool=speaker.spool, committed=speaker.forgotten, seen_at=now, online=True)
         return Seated(_without_rival(taken), Seat.TAKEN)
     rival = replace(line, rival_spool=speaker.spool or UNNUMBERED, rival_seen_at=now)

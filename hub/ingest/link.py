@@ -203,7 +203,7 @@ class Link:
             topic = arrived.topic
         except UnicodeDecodeError:
             topic = "a topic that is not text"
-        self._inbox.offer(message(topic, bytes(arrived.payload)))
+        self._inbox.offer(message(topic, bytes(arrived.payload), self._clock()))
 
 
 def _send_at_once(_client: Client, _data: Any, sock: Any) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from hub.ingest.acts import (
@@ -20,6 +20,9 @@ from hub.ingest.acts import (
     Speaker,
 )
 from hub.ingest.line import UNNUMBERED, Line, Seat, Turn, seat, take
+
+FULL_PERCENT = 80  # of a spool: somebody should look
+BURST_ENDS = timedelta(hours=1)  # without a further loss; each burst is recorded once
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,22 @@ class Plan:
         elif isinstance(act, DeviceDied):
             self.devices[line.id, act.device] = False
         elif isinstance(act, Report):
-            depth = line.depth if act.depth is None else max(act.depth, 0)
-            self._set(replace(line, depth=depth, clock_step_ms=act.clock_step_ms or line.clock_step_ms))
+            self._report(act, line)
+
+    def _report(self, report: Report, line: Line) -> None:
+        depth = line.depth if report.depth is None else max(report.depth, 0)
+        percent = line.spool_percent if report.percent is None else min(max(report.percent, 0), 100)
+        dropped = line.dropped if report.dropped is None else max(report.dropped, 0)
+        skew_ms = line.skew_ms if report.skew_ms is None else report.skew_ms
+        after = replace(line, depth=depth, clock_step_ms=report.clock_step_ms or line.clock_step_ms)
+        after = replace(after, spool_percent=percent, dropped=dropped, skew_ms=skew_ms)
+        if line.spool_percent < FULL_PERCENT <= percent:
+            self.notes.append(Note(after, "spool nearly full", {"percent": percent, "frames": depth}))
+        if dropped > line.dropped:
+            if line.dropped_at is None or self.now - line.dropped_at > BURST_ENDS:
+                self.notes.append(Note(after, "readings dropped", {"so_far": dropped, "before": line.dropped}))
+            after = replace(after, dropped_at=self.now)
+        self._set(after)
 
     def _seated(self, speaker: Speaker, topic: str) -> Line | None:
         """Give the speaker's line when it holds it."""

@@ -1,6 +1,7 @@
 -- name: lock_lines
 SELECT g.id, g.organisation_id, g.site_id, s.code AS site, g.code AS gateway, g.spool, g.committed, g.online,
-       g.born_at, g.seen_at, g.depth, g.clock_step_ms, g.rival_spool, g.rival_seen_at
+       g.born_at, g.seen_at, g.depth, g.clock_step_ms, g.rival_spool, g.rival_seen_at, g.spool_percent, g.dropped,
+       g.dropped_at, g.skew_ms
 FROM gateways g JOIN sites s ON s.id = g.site_id
 WHERE (s.code, g.code) IN (SELECT * FROM unnest(%(sites)s::text[], %(gateways)s::text[]))
 ORDER BY g.id
@@ -9,7 +10,8 @@ FOR NO KEY UPDATE OF g;
 -- name: put_line
 UPDATE gateways SET spool = %(spool)s, committed = %(committed)s, online = %(online)s, born_at = %(born_at)s,
     seen_at = %(seen_at)s, depth = %(depth)s, clock_step_ms = %(clock_step_ms)s, rival_spool = %(rival_spool)s,
-    rival_seen_at = %(rival_seen_at)s
+    rival_seen_at = %(rival_seen_at)s, spool_percent = %(spool_percent)s, dropped = %(dropped)s,
+    dropped_at = %(dropped_at)s, skew_ms = %(skew_ms)s
 WHERE id = %(id)s;
 
 -- name: owners
@@ -57,12 +59,13 @@ INSERT INTO samples (point_id, at, value, quality)
 SELECT point_id, at, value, quality FROM staging
 ON CONFLICT DO NOTHING;
 
+-- A subquery of RETURNING sees the row as it was before the statement.
 -- name: move_latest
 INSERT INTO latest (point_id, at, value, quality)
 SELECT * FROM unnest(%(points)s::bigint[], %(ats)s::timestamptz[], %(values)s::float8[], %(qualities)s::smallint[])
 ON CONFLICT (point_id) DO UPDATE SET at = excluded.at, value = excluded.value, quality = excluded.quality
 WHERE excluded.at > latest.at
-RETURNING point_id;
+RETURNING point_id, (SELECT old.at FROM latest old WHERE old.point_id = latest.point_id) AS before;
 
 -- name: mark_dirty
 INSERT INTO dirty_buckets (point_id, bucket)

@@ -3,11 +3,12 @@
 import math
 from datetime import datetime, timedelta
 
-from hub.ingest.acts import Birth, Fault, Frame, Sample, Speaker
+from hub.ingest.acts import Birth, Fault, Frame, Sample, Speaker, Told
 from hub.ingest.inbox import Message
 from rules.model.quality import Quality
 from rules.wire import topics
-from rules.wire.sparkplug import Metric, Payload, Value
+from rules.wire.event import EVENT, event_of
+from rules.wire.sparkplug import MalformedPayloadError, Metric, Payload, Value
 
 AHEAD_MAX = timedelta(minutes=10)
 # Our own edge keeps its time when somebody sets the computer's clock back, and sends everything once: what it says may
@@ -24,6 +25,7 @@ def frame(speaker: Speaker, birth: Birth, payload: Payload, message: Message, no
     """Give the frame of a DDATA; its number is used only where the edge has a spool."""
     number: int | None = None
     samples: list[Sample] = []
+    told: list[Told] = []
     faults: list[tuple[Fault, str]] = []
     ahead = AHEAD_OF_SPOOL_MAX if speaker.spool else AHEAD_MAX
     latest_at, earliest_at = now + ahead, now - BEHIND_MAX
@@ -34,11 +36,13 @@ def frame(speaker: Speaker, birth: Birth, payload: Payload, message: Message, no
             faults.append((Fault.ALIAS, f"{birth.device}: alias {metric.alias} was not declared at its birth."))
         elif name == topics.NUMBER:
             number = _number(metric.value)
+        elif name == EVENT:
+            _listen(metric, birth.device, told, faults)
         elif name in specs:
             at = metric.at or payload.at
             if at is None or not earliest_at <= at <= latest_at:
                 faults.append((Fault.TIME, _time_sentence(f"{birth.device}.{name}", at, now, ahead)))
-            elif isinstance(metric.value, str):
+            elif isinstance(metric.value, str | bytes):
                 faults.append((Fault.VALUE, f"{birth.device}.{name} has the text {metric.value[:20]!r} for a value."))
             else:
                 samples.append(_sample(name, at, metric))
@@ -49,13 +53,21 @@ def frame(speaker: Speaker, birth: Birth, payload: Payload, message: Message, no
         tuple(samples),
         message.topic,
         tuple(faults[:FAULTS_SAID_MAX]),
-        message.head if faults else b"",
+        message.head if faults or told else b"",
+        tuple(told),
     )
+
+
+def _listen(metric: Metric, device: str, told: list[Told], faults: list[tuple[Fault, str]]) -> None:
+    try:
+        told.append(Told(event_of(metric)))
+    except MalformedPayloadError as error:
+        faults.append((Fault.EVENT, f"{device}: {error}."))
 
 
 def _sample(name: str, at: datetime, metric: Metric) -> Sample:
     value, quality = metric.value, int(metric.quality)
-    if value is None or quality == _BAD:
+    if value is None or isinstance(value, str | bytes) or quality == _BAD:
         return Sample(name, at, None, _BAD if quality == _GOOD else quality, metric.historical)
     number = float(value)
     if not math.isfinite(number):

@@ -1,6 +1,7 @@
 """Rows that ingest reads."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 
@@ -34,6 +35,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A point whose latest reading has moved on."""
+    """A point whose latest reading has moved on; ``before`` is the time of the one before."""
 
     point_id: int
+    before: datetime | None

@@ -10,6 +10,7 @@ import psycopg
 
 from hub.assets.authority import Authority
 from hub.errors import UnavailableError
+from hub.ingest import events
 from hub.ingest.acts import Act, Address, Answered, Ask, Fault, Frame, Rejected, RenewalAsked
 from hub.ingest.commands import Commands
 from hub.ingest.commit import Committer, Judge, Outcome
@@ -114,7 +115,7 @@ class Ingest:
         stored = [act for act in acts if not isinstance(act, Ask | RenewalAsked | Answered)]
         if not stored:
             return
-        for outcome in await self._commit(stored):
+        for outcome in await self._commit(await events.developed(stored)):
             for address, (spool, committed) in outcome.acknowledge.items():
                 self._say(acknowledgement(address, spool, committed))
             for address in outcome.ahead:
@@ -170,8 +171,8 @@ class Ingest:
     async def _give_up(self, act: Act, error: psycopg.Error) -> list[Outcome]:
         """Put what the database refuses into quarantine; its number counts as done, or the line would stand still."""
         sentence = f"The database refuses it ({type(error).__name__}); look at the payload."
-        if isinstance(act, Frame) and act.samples:
-            return await self._commit([replace(act, samples=(), faults=((Fault.STORE, sentence),))])
+        if isinstance(act, Frame) and (act.samples or act.told):
+            return await self._commit([replace(act, samples=(), told=(), faults=((Fault.STORE, sentence),))])
         log.error("left out for good: %s: %s", type(act).__name__, error)
         if isinstance(act, Rejected):
             return []

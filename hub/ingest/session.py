@@ -5,6 +5,7 @@ have been lost), so nothing of it is used until it has sent its births again; no
 lost.  Two edges that use one name are told apart by the spool that a message names, else by their sequence numbers.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -40,6 +41,8 @@ SPOOL_CHARACTERS_MAX = 64
 FAULTS_SAID_MAX = 5
 ANSWERS_MAX = 100
 SEQ_COUNT = 256
+SKEWS_KEPT = 6  # reports; the one that was least on its way is believed
+SKEW_MAX = timedelta(days=3650)
 
 
 @dataclass(slots=True)
@@ -50,6 +53,19 @@ class Edge:
     bd_seq: int | None
     expected: int | None
     devices: dict[str, Birth] = field(default_factory=dict)
+    skews: deque[timedelta] = field(default_factory=lambda: deque(maxlen=SKEWS_KEPT))
+
+    def skew_ms(self, heard: "Heard") -> int | None:
+        """Give how far the edge's clock is ahead of ours.
+
+        A message that waited on its way makes the edge look late, none makes it look early: of the last few the
+        largest is nearest the truth.
+        """
+        if heard.payload.at is None or heard.message.arrived_at is None:
+            return None
+        self.skews.append(heard.payload.at - heard.message.arrived_at)
+        skew = min(max(*self.skews, -SKEW_MAX), SKEW_MAX)
+        return skew // timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +127,8 @@ class Sessions:
 
     def _gateway_born(self, heard: Heard) -> list[Act]:
         spool = _spool(heard.payload)
-        speaker = Speaker(heard.address, spool or "", max(_whole(heard.payload, topics.COMMITTED) or 0, 0))
+        forgotten = max(_whole(heard.payload, topics.COMMITTED) or 0, 0)
+        speaker = Speaker(heard.address, spool or "", forgotten, _spool(heard.payload, topics.SPOOL_BEFORE) or "")
         if heard.address not in self._edges:
             _make_room(self._edges)
         edges = self._edges.setdefault(heard.address, {})
@@ -163,7 +180,15 @@ class Sessions:
         edge = self._speaking(heard)
         if edge is None:
             return self.ask(heard.address, heard.now)
-        report = Report(edge.speaker, _whole(heard.payload, topics.DEPTH), _whole(heard.payload, topics.CLOCK))
+        said = heard.payload
+        report = Report(
+            edge.speaker,
+            _whole(said, topics.DEPTH),
+            _whole(said, topics.CLOCK),
+            percent=_whole(said, topics.FILL),
+            dropped=_whole(said, topics.DROPPED),
+            skew_ms=edge.skew_ms(heard),
+        )
         return [report, *_renewal(edge.speaker, heard.payload), *_answers(edge.speaker, heard.payload)]
 
     def _measured(self, heard: Heard) -> list[Act]:
@@ -225,9 +250,9 @@ def _answers(speaker: Speaker, payload: Payload) -> list[Answered]:
     return [Answered(speaker, tuple(answer_of(metric) for metric in said))] if said else []
 
 
-def _spool(payload: Payload) -> str | None:
+def _spool(payload: Payload, name: str = topics.SPOOL) -> str | None:
     for metric in payload.metrics:
-        if metric.name == topics.SPOOL:
+        if metric.name == name:
             text = metric.value
             if not isinstance(text, str) or not text.isprintable() or not 0 < len(text) <= SPOOL_CHARACTERS_MAX:
                 raise MalformedPayloadError("the identity of the spool is not a short text")

@@ -33,8 +33,8 @@ async def store(tx: Transaction, samples: Columns, weeks: Collection[datetime]) 
     return len(samples), made
 
 
-async def move_latest(tx: Transaction, samples: Columns) -> set[int]:
-    """Move latest on where a sample is newer; give the points that moved."""
+async def move_latest(tx: Transaction, samples: Columns) -> dict[int, datetime | None]:
+    """Move latest on where a sample is newer; give the points that moved, and from when (None: it is their first)."""
     newest = samples.newest()
     values = [None if value != value else value for value in samples.value[newest].tolist()]  # noqa: PLR0124  nan
     asked: dict[str, Any] = {
@@ -43,7 +43,7 @@ async def move_latest(tx: Transaction, samples: Columns) -> set[int]:
         "values": values,
         "qualities": samples.quality[newest].tolist(),
     }
-    return {moved.point_id for moved in await tx.all(Moved, SQL["move_latest"], asked)}
+    return {moved.point_id: moved.before for moved in await tx.all(Moved, SQL["move_latest"], asked)}
 
 
 async def mark_dirty(tx: Transaction, samples: Columns) -> None:

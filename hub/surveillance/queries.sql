@@ -16,6 +16,14 @@ SELECT z.id, z.site_id, s.code AS site, z.code, z.name_zh, z.name_en, b.code AS 
 FROM zones z JOIN sites s ON s.id = z.site_id LEFT JOIN spaces b ON b.id = z.building_id
 WHERE s.code = %(site)s AND z.code = %(zone)s;
 
+-- name: set_device_zone
+UPDATE devices SET zone_id = z.id
+FROM (SELECT (SELECT id FROM zones WHERE site_id = %(site)s AND code = %(zone)s) AS id) z
+WHERE devices.site_id = %(site)s AND devices.code = %(device)s AND devices.zone_id IS DISTINCT FROM z.id;
+
+-- name: watched
+SELECT z.code FROM devices d JOIN zones z ON z.id = d.zone_id WHERE d.gateway_id = %(gateway)s AND d.code = %(device)s;
+
 -- name: put_holder
 INSERT INTO badge_holders (organisation_id, site_id, badge, name, added_at)
 VALUES (plantroom.organisation(), %(site)s, %(badge)s, %(name)s, %(now)s)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from hub.audit import service as audit
-from hub.errors import ConflictError, InvalidError
+from hub.errors import ConflictError, InvalidError, NotFoundError
 from hub.store.database import Transaction
 from hub.store.sql import queries
 from hub.surveillance.rows import BadgeEvent, Door, Sent, Zone
@@ -57,6 +57,18 @@ async def register(tx: Transaction, site_id: UUID, file: SiteFile) -> None:
         changed = audit.differences(before.get(zone.code, zone), zone, "building", "sensitive")
         if zone.site_id == site_id and changed:
             await audit.record(tx, "changed", "zone", zone.id, changed)
+    for device in file.device:
+        said = {"site": site_id, "device": device.code, "zone": device.zone}
+        if await tx.run(SQL["set_device_zone"], said):
+            await audit.record(tx, "changed", "device", device.code, {"zone": device.zone or ""})
+
+
+async def watched(tx: Transaction, gateway_id: UUID, device: str) -> str:
+    """Give the zone that a door or a camera of a gateway watches; raises NotFoundError."""
+    found: str | None = await tx.value(SQL["watched"], {"gateway": gateway_id, "device": device})
+    if found is None:
+        raise NotFoundError(f"'{device}' watches no zone; give it one in the site file and register the site.")
+    return found
 
 
 async def zones(tx: Transaction) -> list[Zone]:

@@ -58,6 +58,7 @@ class Taken:
     developed: Developed
     badge: str | None = None
     name: str = ""
+    id: UUID | None = None  # the sender's; None: it is made here
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ async def add(tx: Transaction, taken: Taken, now: datetime) -> bool:
     surveillance.check_time(taken.at, now)
     zone = await surveillance.zone(tx, taken.site, taken.zone)
     row = {
-        "id": uuid4(),
+        "id": taken.id or uuid4(),
         "site": zone.site_id,
         "zone": zone.id,
         "camera": taken.camera,

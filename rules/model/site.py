@@ -70,11 +70,19 @@ class Unit(Part):
 
 
 class Gateway(Part):
-    """One gateway: the process that polls some lines and owns one spool."""
+    """One gateway: the process that polls some lines and owns one spool.
+
+    What the spool keeps while the hub is away: at most ``spool_max_mb``; what counts nothing goes first, oldest first,
+    and after ``spool_max_days`` in any case.  When only counters and badge events are left, ``spool_when_full`` says
+    whether new ones are refused or the oldest dropped.  ``backfill_per_s`` readings a second go out of what has waited.
+    """
 
     code: Code
     acknowledge: Literal["hub", "none"] = "hub"
     spool_max_mb: Annotated[int, Field(ge=1, le=65536)] = 512
+    spool_max_days: Annotated[int, Field(ge=1, le=3660)] = 366
+    spool_when_full: Literal["refuse", "drop_oldest"] = "refuse"
+    backfill_per_s: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
 
 
 class Commodity(StrEnum):

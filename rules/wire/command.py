@@ -52,7 +52,7 @@ def command_of(device: str, metric: Metric) -> Command:
             f"a command for '{device}' holds a text of more than {TEXT_CHARACTERS_MAX} characters"
         )
     value = metric.value
-    if isinstance(value, str):
+    if isinstance(value, str | bytes):
         raise MalformedPayloadError(f"a command for '{device}.{metric.name}' carries a text instead of a number")
     return Command(
         id=said[ID],

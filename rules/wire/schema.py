@@ -45,6 +45,7 @@ _MESSAGES: dict[str, list[tuple[str, int, str, str, str]]] = {
         ("is_null", 7, "one", "bool", ""),
         ("properties", 9, "one", "message", "PropertySet"),
         *((name, number, "one", kind, "") for number, (name, kind) in enumerate(_VALUES, 10)),
+        ("bytes_value", 16, "one", "bytes", ""),
     ],
     "Payload": [
         ("timestamp", 1, "one", "uint64", ""),

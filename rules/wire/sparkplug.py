@@ -14,7 +14,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PAYLOAD_BYTES_MAX = 256 * 1024
 METRICS_MAX = 10_000
 
-Value = float | int | bool | str | None
+Value = float | int | bool | str | bytes | None
 
 
 class DataType(IntEnum):
@@ -28,6 +28,7 @@ class DataType(IntEnum):
     DOUBLE = 10
     BOOLEAN = 11
     STRING = 12
+    BYTES = 17
 
 
 _KNOWN_TYPES = {int(kind): kind for kind in DataType}
@@ -40,6 +41,7 @@ _SLOT = {
     10: "double_value",
     11: "boolean_value",
     **dict.fromkeys((12, 14), "string_value"),
+    17: "bytes_value",
 }
 
 
@@ -144,7 +146,7 @@ def _read(metric: Any) -> Metric:
     slot = metric.WhichOneof("value")
     value: Value = None
     if slot is not None and not metric.is_null:
-        value = _text(getattr(metric, slot))
+        value = getattr(metric, slot) if slot == "bytes_value" else _text(getattr(metric, slot))
         if datatype in _SIGNED_BITS and isinstance(value, int):
             value = _signed(value, _SIGNED_BITS[datatype])
     quality, properties = _properties(metric)
@@ -174,7 +176,7 @@ def _signed(value: int, bits: int) -> int:
 
 def _guess(metric: Any) -> int:
     slot = metric.WhichOneof("value")
-    return next((int(kind) for kind in (10, 9, 8, 7, 11, 12) if _SLOT[kind] == slot), int(DataType.DOUBLE))
+    return next((int(kind) for kind in (10, 9, 8, 7, 11, 12, 17) if _SLOT[kind] == slot), int(DataType.DOUBLE))
 
 
 def _properties(metric: Any) -> tuple[Quality, dict[str, str]]:

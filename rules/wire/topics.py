@@ -18,6 +18,9 @@ COMMITTED = "Plantroom/Committed"
 COMMITTED_OF = "Plantroom/CommittedOf"  # NCMD from the hub, beside COMMITTED: the spool that it speaks of
 ANSWERED = "Plantroom/Answered"  # NCMD from the hub: ids of commands whose answers it has stored, spaces between them
 DEPTH = "Plantroom/Depth"  # NDATA: frames waiting in the spool
+FILL = "Plantroom/Fill"  # NDATA: how full the spool is, in percent of what the site file gives it
+DROPPED = "Plantroom/Dropped"  # NDATA: readings and events that the spool could not keep, since it was made
+SPOOL_BEFORE = "Plantroom/SpoolBefore"  # NBIRTH: identity of the damaged spool that this one was saved from
 CLOCK = "Plantroom/Clock"  # NDATA: how many ms the gateway's clock has stepped since the last report
 # NDATA: a certificate request (PEM), with the properties CERTIFICATE_HELD (PEM) and CERTIFICATE_PROOF (signature of the
 # present key over it, hexadecimal).  NCMD from the hub: the certificate (PEM).

@@ -7,7 +7,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import edge, edge_bacnet, edge_camera, edge_command, guard, sign_in, start, walk
+from tests.bench import (
+    edge,
+    edge_bacnet,
+    edge_camera,
+    edge_command,
+    edge_kills,
+    edge_outage,
+    guard,
+    sign_in,
+    start,
+    walk,
+)
 from tests.bench.row import Row
 
 BENCHES = {
@@ -15,6 +26,8 @@ BENCHES = {
     "edge_bacnet": edge_bacnet.measure,
     "edge_camera": edge_camera.measure,
     "edge_command": edge_command.measure,
+    "edge_kills": edge_kills.measure,
+    "edge_outage": edge_outage.measure,
     "guard": guard.measure,
     "start": start.measure,
     "walk": walk.measure,

@@ -8,6 +8,7 @@ import pytest
 from edge_agent.backfill import InvalidBackfillError, bring_in
 from edge_agent.config import EdgeConfig, load
 from edge_agent.frame import FRAME_READINGS_MAX
+from edge_agent.retention import Retention
 from edge_agent.spool import Spool, SpoolFullError
 from rules.model.quality import Quality
 from tests.field import device_text, site_text, write_site
@@ -107,10 +108,10 @@ def test_a_spool_without_room_takes_nothing_and_the_file_can_come_again(
     tmp_path: Path, config: EdgeConfig, spool: Spool
 ) -> None:
     path = logger_file(tmp_path, "EM-1,energy,2026-01-01T00:00:00Z,1\n")
-    spool._max_bytes = 0
+    spool.follow(Retention(0))
     with pytest.raises(SpoolFullError):
         bring_in(path, config, spool, NOW)
-    spool._max_bytes = 1 << 20
+    spool.follow(Retention(1))
     assert bring_in(path, config, spool, NOW) == 1
 
 

@@ -1,21 +1,25 @@
 """The poller against a driver with a memory, on clocks that the test moves."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from drivers.driver import Device
 from drivers.errors import MalformedError, UnreachableError
 from edge_agent.config import EdgeConfig, load
+from edge_agent.frame import Frame
 from edge_agent.health import Health
 from edge_agent.poller import DEVICE_BACKOFF_MAX_S, LinePoller
+from edge_agent.retention import Retention
 from edge_agent.roster import Roster
 from edge_agent.spool import Spool
+from rules.model.event import BadgeEvent, Event
 from rules.model.quality import Quality
 from rules.model.reading import Reading
 from tests.field import device_text, site_text, write_site
@@ -66,12 +70,16 @@ class FakeStation:
 @dataclass
 class FakePublisher:
     said: list[tuple[str, bool]] = field(default_factory=list)
+    shown: list[Frame] = field(default_factory=list)
 
     def announce(self, device: str, *, alive: bool) -> None:
         self.said.append((device, alive))
 
     def nudge(self) -> None:
         pass
+
+    def fresh(self, frames: Sequence[Frame]) -> None:
+        self.shown.extend(frames)
 
 
 class Bench:
@@ -163,10 +171,10 @@ async def test_a_garbled_answer_is_bad_quality_without_a_value_and_no_loss(bench
 
 async def test_a_full_spool_does_not_stop_polling_and_what_follows_is_kept(bench: Bench) -> None:
     await bench.poll()
-    limit, bench.spool._max_bytes = bench.spool._max_bytes, 0
+    bench.spool.follow(Retention(0))
     for _ in range(3):
         assert await bench.poll(1) == [1, 2]
-    bench.spool._max_bytes = limit
+    bench.spool.follow(Retention(16))
     stood = bench.spool.last_number
     await bench.poll(1)
     assert bench.spool.last_number == stood + 2
@@ -174,11 +182,11 @@ async def test_a_full_spool_does_not_stop_polling_and_what_follows_is_kept(bench
 
 async def test_a_loss_that_found_no_room_is_said_when_there_is(bench: Bench) -> None:
     await bench.poll()
-    limit, bench.spool._max_bytes = bench.spool._max_bytes, 0
+    bench.spool.follow(Retention(0))
     bench.driver.troubles[1] = UnreachableError("no answer")
     await bench.poll(1)
     assert bench.publisher.said == []
-    bench.spool._max_bytes = limit
+    bench.spool.follow(Retention(16))
     await bench.poll(2)
     assert bench.publisher.said == [("EM-1", False)]
     assert bench.spooled("EM-1")[-1] == (10, Quality.BAD)
@@ -206,3 +214,25 @@ async def test_a_slow_cycle_skips_turns_and_never_bunches_them(tmp_path: Path) -
     gaps = [b - a for a, b in pairwise(starts)]
     assert all(0.3 < gap < 0.9 for gap in gaps)
     assert bench.health.missed >= len(gaps) - 1
+
+
+async def test_what_a_door_tells_is_spooled_a_frame_each_and_waits_while_there_is_no_room(bench: Bench) -> None:
+    told = [BadgeEvent(UUID(int=n), "EM-1", START, "granted", "4711") for n in range(3)]
+    told.append(BadgeEvent(UUID(int=3), "EM-1", START, "opened"))  # nobody would know what that is
+    fresh = list(told)
+
+    def take_events() -> list[Event]:
+        taken = fresh[:]
+        fresh.clear()
+        return taken
+
+    bench.poller._devices[0].station.take_events = take_events  # type: ignore[attr-defined]
+    bench.spool.follow(Retention(0))
+    await bench.poll()
+    assert bench.spool.depth() == 0
+    bench.spool.follow(Retention(16))
+    await bench.poll(1)
+    frames = bench.spool.pending(0, 100)
+    assert [frame.event for frame in frames if frame.event] == told[:3]
+    await bench.poll(1)
+    assert sum(frame.event is not None for frame in bench.spool.pending(0, 100)) == 3

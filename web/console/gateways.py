@@ -52,6 +52,8 @@ def _cells(row: Gateway) -> dict[str, Any]:
     return {
         "gateway": row.code, "online": row.online, "born_at": row.born_at, "seen_at": row.seen_at,
         "spool_depth": row.depth, "committed": row.committed, "clock_step_ms": row.clock_step_ms,
+        "skew_ms": row.skew_ms, "spool_percent": row.spool_percent, "dropped": row.dropped,
+        "dropped_at": row.dropped_at,
         "rival_seen_at": row.rival_seen_at, "certificate_ends_at": row.certificate_ends_at,
         "certificate_revoked_at": row.certificate_revoked_at, "devices": row.devices,
         "devices_online": row.devices_online,
