@@ -51,6 +51,7 @@ class Running:
     site: UUID
     file: SiteFile
     control_port: int
+    page_port: int
     history: Path
     truth: Path
     console: Console
@@ -79,7 +80,7 @@ async def up(
     hub_dsn = logins.prepare(settings, servers.dsn)
     site_path = data / "site.toml"
     source = read_site(park.SITE)
-    *line_ports, control_port = park.free_ports(len(source.line) + 1)
+    *line_ports, control_port, page_port = park.free_ports(len(source.line) + 2)
     park.place(park.SITE, site_path, line_ports)
     file = read_site(site_path)
     organisation = await register(servers.dsn, hub_dsn, file)
@@ -90,7 +91,9 @@ async def up(
     await database.open()
     async with database.transaction(organisation, ACTOR) as tx:
         site = (await assets.site(tx, file.site.code)).id
-    running = Running(database, organisation, site, file, control_port, history, data / "truth.jsonl", console)
+    running = Running(
+        database, organisation, site, file, control_port, page_port, history, data / "truth.jsonl", console
+    )
     programs = _programs(settings, site_path, running, seed)
     secrets = _secrets(servers, hub_dsn)
     for name, words in programs.items():
@@ -115,6 +118,7 @@ def _programs(settings: Settings, site: Path, running: Running, seed: int) -> di
     data = ["--data", str(settings.data)]
     return {
         "sim": ["sim", "run", str(site), "--seed", str(seed), "--control-port", str(running.control_port),
+                "--page-port", str(running.page_port),
                 "--truth", str(running.truth)],
         "hub": ["hub", "run", "--rules", str(park.RULES), *data],
         "edge": ["edge", "run", str(site), "--backfill", str(running.history), *data],
@@ -205,13 +209,16 @@ async def web_answers(settings: Settings) -> None:
     await _until(lambda: asyncio.to_thread(ask), READY_TIMEOUT_S, f"No page comes from {address}; see logs/web.log.")
 
 
-def say_ready(settings: Settings, people: list[park.LogIn], started: dict[str, float], console: Console) -> None:
+def say_ready(
+    settings: Settings, running: Running, people: list[park.LogIn], started: dict[str, float], console: Console
+) -> None:
     """Print the address and who may sign in."""
     ready_s, rss_mb = started["ready_s"], started["rss_mb"]
     console.print(f"\n[bold]Plantroom is ready[/] after {ready_s:.0f} s, {rss_mb:.0f} MB in all processes.")
     console.print(f"Open http://{settings.web_host}:{settings.web_port}/ and sign in as one of:")
     for person in people:
         console.print(f"  {person.login:<14} {person.password:<20} {person.role:<14} {person.name}", highlight=False)
+    console.print(f"Make something go wrong in the simulated park: http://127.0.0.1:{running.page_port}/")
     console.print("A second factor is offered here, not required; elsewhere the staff cannot go without one.")
     console.print(
         "The broker is on this machine only and knows no rights per gateway: for a building use Mosquitto.",

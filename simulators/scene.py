@@ -69,6 +69,13 @@ class Scene:
             cut.cancel()
         await asyncio.gather(*self._cuts, return_exceptions=True)
 
+    def plays(self) -> dict[str, str]:
+        """Give what every one of them is: door or camera."""
+        return {
+            code: "door" if player.token or isinstance(player.plays, OsdpReader) else "camera"
+            for code, player in self._players.items()
+        }
+
     def act(self, request: Request) -> None:
         """Let something happen; raises InvalidFaultError with one sentence."""
         player = self._players.get(str(request.get("device")))

@@ -21,6 +21,8 @@ from rules.model.line import (
 from rules.model.site import SiteFile
 from simulators import cjt188_meter, control, dlt645_meter, mbus_meter, modbus_meter, rtsp_camera
 from simulators.faults import LINE_DOWN, FaultBoard, read_faults
+from simulators.http_server import HttpServer
+from simulators.page import Page
 from simulators.scene import Credential, Scene
 from simulators.served import HOST, PortTakenError, ServedDevice
 from simulators.truth import TruthLog
@@ -42,6 +44,7 @@ async def run(
     faults: Path | None = None,
     truth: Path | None = None,
     control_port: int,
+    page_port: int | None = None,
     ready: Callable[[], None] | None = None,
     clock: Callable[[], datetime] = wall_clock,
     credential: Credential = lambda _name: None,
@@ -71,6 +74,10 @@ async def run(
             stack.push_async_callback(served.close)
         stack.push_async_callback(scene.close)
         stack.push_async_callback(_close, await _control(board, scene, control_port, clock))
+        if page_port is not None:
+            shown = Page(site, board, scene, page_port, clock).server
+            await _shown(shown, page_port)
+            stack.push_async_callback(shown.stop)
         if ready:
             ready()
         await asyncio.Event().wait()
@@ -133,6 +140,15 @@ async def _control(board: FaultBoard, scene: Scene, port: int, clock: Callable[[
     except OSError:
         raise PortTakenError(
             f"the control port {port} on {HOST} is taken; stop the program that listens there or name another"
+        ) from None
+
+
+async def _shown(server: HttpServer, port: int) -> None:
+    try:
+        await server.start()
+    except OSError:
+        raise PortTakenError(
+            f"the page's port {port} on {HOST} is taken; stop the program that listens there or name another"
         ) from None
 
 

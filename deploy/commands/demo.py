@@ -73,7 +73,7 @@ async def _tell(
         people = await park.people(running.database, running.organisation, running.file, log_ins)
         await building.web_answers(settings)
         started = {"ready_s": round(time.monotonic() - begun, 1), "rss_mb": round(supervisor.rss_bytes() / 2**20)}
-        building.say_ready(settings, people, started, console)
+        building.say_ready(settings, running, people, started, console)
         if until_story:
             return await story.until_told(running, out, started)
         await story.play_live(running)

@@ -32,6 +32,10 @@ def run(
     control_port: Annotated[
         int, typer.Option(min=1, max=MAX_PORT, help="Loopback port that takes faults while it runs.")
     ] = CONTROL_PORT,
+    page_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=MAX_PORT, help="Loopback port of a page that does the same; else there is none."),
+    ] = None,
     truth: Annotated[Path | None, typer.Option(help="Log here every counter that a device tells.")] = None,
 ) -> None:
     """Serve the site's devices until stopped.  Example: plantroom sim run deploy/sites/riverside.toml --seed 7."""
@@ -40,6 +44,8 @@ def run(
     def ready() -> None:
         lines = ", ".join(f"{line.code} at {line.place}" for line in file.line)
         typer.echo(f"{len(file.device)} devices answer: {lines}; faults are taken at 127.0.0.1:{control_port}.")
+        if page_port:
+            typer.echo(f"Make something go wrong: http://127.0.0.1:{page_port}/")
 
     foreground.run(
         site_run.run(
@@ -48,6 +54,7 @@ def run(
             faults=faults,
             truth=truth,
             control_port=control_port,
+            page_port=page_port,
             ready=ready,
             credential=credential,
         )
