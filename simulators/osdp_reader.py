@@ -149,6 +149,8 @@ class OsdpReader:
             self._device.flush_events()  # what was said to a panel that has gone since
             self._tell_inputs()
             self._tell_local()
+            report = bytes(self.outputs)
+            self._tell({"event": Event.Status, "type": StatusReportType.Output, "report": report})
         self._told = found
 
 

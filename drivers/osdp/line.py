@@ -158,9 +158,9 @@ class OsdpStation:
         now = self._driver.now()
         if found.origin == "output":
             self.states.set_output(found.number, found.momentary_s, now, on=bool(value))
-        else:
-            self.states.told[measure] = int(value)
-        return self._reading(asked, now)
+            return self._reading(asked, now)
+        self.states.told[measure] = int(value)
+        return Reading(asked.point.code, now, value, Quality.GOOD)
 
     async def _online(self) -> Panel:
         """Wait until the reader answers, and ask for its states once it does."""
@@ -210,9 +210,7 @@ class OsdpStation:
     def _reading(self, asked: Asked, now: datetime) -> Reading:
         value = self.states.value(asked.measure, now)
         if value is None:
-            origin = self._measures[asked.measure].origin
-            why = "it has not been set yet" if origin in SETTABLE else "the reader has not told it yet"
-            return Reading(asked.point.code, now, None, Quality.BAD, error=why)
+            return Reading(asked.point.code, now, None, Quality.BAD, error="the reader has not told it yet")
         return Reading(asked.point.code, now, float(value), Quality.GOOD)
 
 

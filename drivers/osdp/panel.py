@@ -21,6 +21,7 @@ REFRESH_S = 0.01
 SILENCE_S = 1.5  # a device that is asked every 50 ms and says nothing for so long is lost
 COMMANDS_MAX = 16  # under way for one device
 LOST_S = 0.2  # libosdp hangs up on a refusal within a turn or two
+MEET_S = 3.0  # from the opening of the line all have so long at least, whatever the line's time-out
 WAKE_S = 3.0  # a device that has begun to answer is given so long to finish (at 9,600 baud it takes about 1 s)
 KNOCK_S = 0.5  # one that says nothing is begun with anew, when somebody asks, after so long
 
@@ -54,7 +55,8 @@ class Panel:
         self._port = port
         self._members = members
         self._time_s = asyncio.get_running_loop().time
-        self._states = [_State(woken_s=self._time_s()) for _ in members]
+        self._opened_s = self._time_s()
+        self._states = [_State(woken_s=self._opened_s) for _ in members]
         osdp_sys.set_loglevel(LogLevel.Emergency)  # it writes to stderr by itself; its failures come as our errors
         channel = PortChannel(port)
         self._context = osdp_sys.ControlPanel([_info(member, channel) for member in members])
@@ -86,8 +88,9 @@ class Panel:
             patience_s = WAKE_S if spoke else KNOCK_S
             if state.given_up or self._time_s() - state.woken_s > patience_s:
                 self._wake(number)
+        left_s = self._opened_s + MEET_S - self._time_s()
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(max(timeout_s, left_s)):
                 while not state.online:
                     if self.gone:
                         raise UnreachableError(f"the line of '{name}' was closed at the other end", link=True)

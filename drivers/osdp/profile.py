@@ -18,7 +18,8 @@ class OsdpMeasure(Measure):
 
     ``tamper`` and ``power`` are the device's own two states; ``forced`` and ``held`` are judged at the door of the
     profile.  An input that is 1 when the door is closed is ``inverted``.  An output that is set to 1 falls back after
-    ``momentary_s``; 0 leaves it on.  An ``led`` is set to a colour from 0 (off) to 7, a ``buzzer`` to 1 for a beep.
+    ``momentary_s``; 0 leaves it on.  An ``led`` is the colour that the gateway has set, from 0 (none) to 7; a
+    ``buzzer`` is set to 1 for a beep.
     """
 
     origin: Annotated[

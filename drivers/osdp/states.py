@@ -36,7 +36,7 @@ class States:
     tamper: bool | None = None
     power_lost: bool | None = None
     until: dict[int, datetime | None] = field(default_factory=dict)  # outputs that were set to 1, and how long
-    told: dict[str, int] = field(default_factory=dict)  # what lights and buzzers were set to
+    told: dict[str, int] = field(default_factory=dict)  # what lights were set to; a beep is over at once
     events: deque[Happening] = field(default_factory=lambda: deque(maxlen=EVENTS_MAX))
     watched: Watched = field(default_factory=Watched)
     cards: deque[_Card] = field(default_factory=lambda: deque(maxlen=CARDS_MAX))
@@ -59,6 +59,7 @@ class States:
                 self.inputs = [bool(octet) for octet in report]
             elif event["type"] == StatusReportType.Output:
                 self.outputs = [bool(octet) for octet in report]
+                self.until = {n: ends for n, ends in self.until.items() if ends is not None and ends > now}
             elif event["type"] == StatusReportType.Local and len(report) > 1:
                 self.tamper, self.power_lost = bool(report[0]), bool(report[1])
         self.look(now)
@@ -96,8 +97,8 @@ class States:
             "power": self.power_lost,
             "forced": self.watched.forced if self.watched.open is not None else None,
             "held": self.watched.held if self.watched.open is not None else None,
-            "led": self.told.get(name),
-            "buzzer": self.told.get(name),
+            "led": self.told.get(name, 0),
+            "buzzer": 0,
         }
         if measure.origin == "input":
             inside = measure.number < len(self.inputs)

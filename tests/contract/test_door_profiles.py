@@ -1,5 +1,6 @@
 """Every shipped profile of a camera, a door or a reader reads right from a device that has what it names."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,15 +20,17 @@ from tests.field import HOST, free_port
 
 ONVIF = [name for name in names() if isinstance(load(name), OnvifProfile)]
 OSDP = [name for name in names() if isinstance(load(name), OsdpProfile)]
+TRIES = 30  # a reader pushes its states one by one
 SETTABLE = ("output", "led", "buzzer")
 
 
 async def read(station: Station, wanted: Mapping[str, float]) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
-    for _ in range(10):
+    for _ in range(TRIES):
         found = {reading.point.partition(".")[2]: reading.value for reading in await station.read()}
-        if wanted.items() <= found.items():
+        if wanted.items() <= found.items() and None not in found.values():
             break
+        await asyncio.sleep(0.1)
     return found
 
 

@@ -1,8 +1,10 @@
 """OSDP in particular: keys, several readers on one line, cards and doors, refusals, noise on the line."""
 
 import asyncio
+import os
 import random
 import time
+import tty
 from binascii import crc_hqx
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -17,7 +19,7 @@ from drivers.osdp.frame import Listener
 from drivers.osdp.line import OsdpDriver, OsdpStation
 from drivers.osdp.port import NOT_WRITTEN, Port, PortChannel
 from rules.model.event import BadgeEvent
-from rules.model.line import OsdpLine
+from rules.model.line import OsdpLine, Serial
 from rules.model.quality import Quality
 from simulators.osdp_reader import Converter, OsdpReader
 from tests.contract.event_ground import written
@@ -202,6 +204,36 @@ async def test_noise_between_answers_does_no_harm(line: Line) -> None:
         await asyncio.sleep(0.02)
     line.readers["R1"].open(on=True)
     await value(station, "door_open", 1)
+
+
+async def test_a_reader_on_a_serial_port_is_read_and_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLANTROOM_CREDENTIALS", str(tmp_path))
+    (tmp_path / "osdp-R1-key").write_text(KEYS["R1"].hex(), "utf-8")
+    far, near = os.openpty()
+    os.set_blocking(far, False)
+    tty.setraw(near)
+    reader, loop = OsdpReader(1, KEYS["R1"]), asyncio.get_running_loop()
+    reader.power_on(lambda data: os.write(far, data) and None)
+
+    async def live() -> None:
+        while True:
+            reader.refresh()
+            await asyncio.sleep(0.005)
+
+    loop.add_reader(far, lambda: reader.received.extend(os.read(far, 4096)))
+    living = asyncio.create_task(live())
+    serial = Serial(port=os.ttyname(near), baud=9600, parity="N")
+    made = OsdpLine(driver="osdp", code="L1", gateway="G", serial=serial, poll_s=1, timeout_s=1.0)
+    driver = OsdpDriver(made, lambda: datetime.now(UTC))
+    station = driver.station(written(PROFILE, "ground-osdp", "R1", "1"))
+    await value(station, "door_open", 0)
+    assert (await station.write("strike", 1)).value == 1
+    assert reader.outputs[0]
+    await driver.close()
+    living.cancel()
+    loop.remove_reader(far)
+    os.close(far)
+    os.close(near)
 
 
 async def test_a_port_nobody_listens_on_is_the_whole_lines_trouble(line: Line) -> None:
