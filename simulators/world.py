@@ -23,7 +23,7 @@ from simulators.worldtime import BLOCK, QUARTER_MS, LocalTime, local_block, mill
 
 LOSS_PPM = (10_000, 20_000)  # 1 to 2 % of what flows through
 DEFAULT_AREA_M2 = 200.0
-WATCHING = ("onvif", "osdp", "camera")  # drivers of doors and cameras
+WATCHING = ("onvif", "osdp")  # drivers whose devices show what is done before them, and take no faults
 
 
 class UnfitSiteError(ValueError):
@@ -31,7 +31,7 @@ class UnfitSiteError(ValueError):
 
 
 def measuring(site: SiteFile) -> tuple[Device, ...]:
-    """Give the devices that show the world: all but doors and cameras, which show what is done before them."""
+    """Give the devices that show the world: all but those of ``simulators.scene``; a camera shows its hall."""
     others = {line.code for line in site.line if line.driver in WATCHING}
     return tuple(device for device in site.device if device.line not in others)
 

@@ -10,7 +10,7 @@ from drivers.camera.steady import Steady
 
 STEP_S = 0.25
 seen_rows = st.lists(st.booleans(), max_size=200)
-share = st.floats(0, 1)
+share = st.integers(0, 64).map(lambda n: n / 64)
 body_rows = st.builds(Body, st.tuples(share, share), st.tuples(share, share), share)
 
 
@@ -37,7 +37,7 @@ def test_what_lasts_longer_than_both_times_is_the_state(last: bool, steps: int) 
 
 @given(
     st.lists(
-        st.lists(st.builds(Body, st.tuples(share, share), st.tuples(share, share), share), max_size=6), max_size=30
+        st.lists(st.builds(Body, st.tuples(share, share), st.tuples(share, share), share), max_size=3), max_size=10
     )
 )
 def test_ways_are_bounded_and_their_steps_join(rows: list[list[Body]]) -> None:
@@ -46,7 +46,7 @@ def test_ways_are_bounded_and_their_steps_join(rows: list[list[Body]]) -> None:
         steps = ways.step(row, n * STEP_S)
         assert len(steps) <= len(row)
         assert {after for _, after in steps} <= {body.middle for body in row}
-    assert len(ways._ways) <= 6 * 6
+    assert len(ways._ways) <= 3 * 6  # of the last second
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.001, 0.5))
