@@ -69,6 +69,7 @@ class Subscription:
         self._id: int | None = None
         self._task: asyncio.Task[None] | None = None
         self._changes: deque[Change] = deque()
+        self._watched: set[int] = set()
         self._opened_s = 0.0
         self._heard_s: float | None = None
         self._silence_s = 0.0
@@ -100,6 +101,7 @@ class Subscription:
         self._silence_s = min(max(SILENT_KEEP_ALIVES * keep_alive_s, self._publish_s), SILENCE_MAX_S)
         self._heard_s, self._opened_s = None, self._monotonic_s()
         self.refused = {}
+        self._watched = {number for number, _ in nodes}
         size = connection.at_most(_PER_CALL, ITEMS_MAX)
         for first in range(0, len(nodes), size):
             await self._watch(connection, nodes[first : first + size])
@@ -128,6 +130,7 @@ class Subscription:
             code = results[place].StatusCode.value if place < len(results) else StatusCodes.BadUnexpectedError
             if quality(code) is Quality.BAD:
                 self.refused[number] = words(code)
+                self._watched.discard(number)
 
     @property
     def pending(self) -> tuple[Change, ...]:
@@ -141,7 +144,7 @@ class Subscription:
     async def close(self) -> None:
         """Stop listening; the server forgets the subscription with the session."""
         task, self._task = self._task, None
-        self._connection = None
+        self._connection = self._heard_s = None
         if task is not None:
             task.cancel()
             await asyncio.wait([task], timeout=FINISHING_S)
@@ -188,6 +191,8 @@ class Subscription:
             if not isinstance(one, ua.DataChangeNotification):
                 continue
             for item in one.MonitoredItems:
+                if item.ClientHandle not in self._watched:
+                    continue
                 if len(self._changes) >= CHANGES_MAX:
                     self._changes.popleft()
                     self.lost += 1
