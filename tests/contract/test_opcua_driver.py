@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 from asyncua import ua
+from asyncua.common.callback import CallbackType
 from asyncua.ua.status_codes import StatusCodes
 
 from drivers.catalogue import parse
 from drivers.driver import Asked
 from drivers.errors import DriverError, MisconfiguredError, RefusedError, UnreachableError
-from drivers.opcua.line import TOO_LONG_RETRY_S, OpcuaDriver, OpcuaStation
+from drivers.opcua.line import OpcuaDriver, OpcuaStation
+from drivers.opcua.lists import TOO_LONG_RETRY_S
 from drivers.opcua.profile import OpcuaMeasure
 from drivers.opcua.wire import CHANNEL_S
 from drivers.profile import InvalidProfileError
@@ -351,6 +353,22 @@ async def test_a_write_without_an_answer_is_not_repeated(station: OpcuaStation, 
     ground.trouble(None)
     await asyncio.sleep(0.05)
     assert ground.asked == asked
+
+
+async def test_what_has_been_written_is_not_written_again_when_the_session_goes_before_it_is_read_back(
+    station: OpcuaStation, ground: OpcuaGround
+) -> None:
+    assert ground.server is not None
+    writes = []
+
+    async def close(*_: object) -> None:
+        writes.append(1)
+        for session in list(ground.server.iserver._external_sessions.values()):  # type: ignore[union-attr]
+            await session.close_session(True)
+
+    ground.server.subscribe_server_callback(CallbackType.PostWrite, close)
+    assert (await station.write(SETPOINT, 33.5)).value == 33.5
+    assert writes == [1]
 
 
 async def test_a_session_is_taken_up_again_after_a_cut_and_there_is_never_a_second(
