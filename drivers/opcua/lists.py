@@ -9,7 +9,7 @@ from asyncua.ua.object_ids import ObjectIds
 from drivers.opcua.nodes import NoNodeError, node_of
 from drivers.opcua.profile import OpcuaMeasure, OpcuaProfile
 from drivers.opcua.session import AgainError, Connection
-from drivers.opcua.status import GONE, TOO_MUCH, SaidNoError
+from drivers.opcua.status import TOO_MUCH, SaidNoError
 
 TOO_LONG_RETRY_S = 600.0  # a node whose value is longer than any answer is left out for so long
 LISTS_MAX = 200  # questions that are kept ready
@@ -75,10 +75,8 @@ class Lists:
         try:
             return await connection.read(self._list(tuple(numbers)))
         except SaidNoError as error:
-            if error.code in GONE:
-                raise
             if error.code not in TOO_MUCH:
-                return [f"{connection.place} says {error}"] * len(numbers)
+                raise
             if len(numbers) > 1:
                 self.limit = (len(numbers) + 1) // 2
             else:
