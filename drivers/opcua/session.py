@@ -107,6 +107,7 @@ class Session:
         self._client: WireClient | None = None
         self._connection: Connection | None = None
         self._renew_s = 0.0
+        self._turn = 0  # goes up when the line is closed: what was opening then is let go of
         self._refusal: DriverError | None = None
         self._refused_until_s = 0.0
 
@@ -129,6 +130,7 @@ class Session:
 
     async def close(self) -> None:
         """Close the session where the server still listens, and let go of the connection."""
+        self._turn += 1
         client, self._client, self._connection = self._client, None, None
         if client is None:
             return
@@ -152,7 +154,7 @@ class Session:
         if self._connection is not None and self._connection.client.connected:
             await self._renewed(self._connection)
             return self._connection
-        self._connection = None
+        self._connection, turn = None, self._turn
         if self._refusal is not None and self._monotonic_s() < self._refused_until_s:
             raise self._refusal
         try:
@@ -169,6 +171,9 @@ class Session:
             self._refusal, self._refused_until_s = error, self._monotonic_s() + REFUSED_S
             raise
         self._refusal = None
+        if turn != self._turn:
+            await self.close()
+            raise UnreachableError(f"the line to {self._line.place} was closed")
         return self._connection
 
     def _cut(self) -> None:
@@ -176,13 +181,20 @@ class Session:
             self._client.cut()
 
     async def _connect(self) -> Connection:
+        self._cut()
         client = self._client
         if client is not None and client.uaclient.has_session:
+            await self._step(client, client.open_channel())
+            self._client = None  # one try: a server that chokes on it is asked for a new session the next time
             try:
-                await self._step(client, self._resumed(client))
+                await self._step(client, client.resume())
+                self._client = client
                 return await self._known(client)
             except SaidNoError:
                 client.cut()  # it knows the session no more
+            except DriverError:
+                client.cut()
+                raise
         self._client = client = await self._step(None, self.door.client())
         try:
             await self._step(client, self.door.enter(client))
@@ -190,10 +202,6 @@ class Session:
             self._forget()
             raise reaction(self._line.place, error.code) from None
         return await self._known(client)
-
-    async def _resumed(self, client: WireClient) -> None:
-        await client.open_channel()
-        await client.resume()
 
     async def _step(self, client: WireClient | None, doing: Awaitable[T]) -> T:
         """Await one part of connecting; raises UnreachableError, MalformedError, MisconfiguredError, SaidNoError."""

@@ -19,7 +19,7 @@ from drivers.errors import DriverError, MisconfiguredError, RefusedError, Unreac
 from drivers.opcua.line import OpcuaDriver, OpcuaStation
 from drivers.opcua.lists import TOO_LONG_RETRY_S
 from drivers.opcua.profile import OpcuaMeasure
-from drivers.opcua.wire import CHANNEL_S
+from drivers.opcua.wire import CHANNEL_S, WireClient
 from drivers.profile import InvalidProfileError
 from rules.model.line import OpcuaLine
 from rules.model.point import Point
@@ -492,3 +492,50 @@ async def test_a_server_that_sends_noise_costs_little(driver: OpcuaDriver, groun
 def test_a_profile_that_cannot_be_is_refused(was: str, instead: str, fault: str) -> None:
     with pytest.raises(InvalidProfileError, match=fault):
         parse(PROFILE.replace(was, instead), "ground-opcua")
+
+
+async def test_a_server_that_refuses_every_question_costs_no_socket_and_no_session_a_poll(
+    station: OpcuaStation, ground: OpcuaGround
+) -> None:
+    assert ground.server is not None
+    ground.trouble(Trouble.REFUSING)
+    for _ in range(10):
+        assert "BadServiceUnsupported" in power(await station.read()).error
+        assert len(ground.shim.tasks) <= 2  # one that is going, one that came
+    ground.trouble(None)
+    assert await shown(station) == VALUES
+    assert len(ground.server.iserver._external_sessions) == 1
+
+
+async def test_a_server_that_chokes_on_an_old_session_is_asked_for_a_new_one(
+    station: OpcuaStation, ground: OpcuaGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await station.read()
+    await ground.shim.cut()
+
+    async def never(*_: object) -> None:
+        await asyncio.sleep(60)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WireClient, "resume", never)
+        assert await again(station) == VALUES
+
+
+async def test_a_line_that_is_closed_while_it_opens_leaves_nothing_open(
+    driver: OpcuaDriver, ground: OpcuaGround
+) -> None:
+    station = driver.station(ground.device)
+    for wait_s in (0.0, 0.001, 0.003, 0.01, 0.02):
+        asking = asyncio.create_task(station.read())
+        await asyncio.sleep(wait_s)
+        await driver.close()
+        await asyncio.wait({asking})
+        assert asking.exception() is None or isinstance(asking.exception(), UnreachableError)
+        await driver.close()
+    await asyncio.sleep(0.05)
+    assert ground.shim.tasks == set()
+
+
+def test_a_password_in_an_address_is_refused() -> None:
+    with pytest.raises(ValueError, match="url"):
+        OpcuaLine(driver="opcua", code="L", gateway="G", url="opc.tcp://user:word@host:4840", poll_s=1)
