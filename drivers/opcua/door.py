@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from asyncua.crypto.security_policies import (
     SecurityPolicyAes256Sha256RsaPss,
     SecurityPolicyBasic256Sha256,
 )
+from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
 from drivers.credentials import credential
 from drivers.errors import MisconfiguredError
@@ -78,9 +80,14 @@ class Door:
         """Connect and log in; raises MisconfiguredError, and what the library raises."""
         await client.open_channel()
         await client.create_session()
-        if self._line.user is not None:
-            self._password_is_safe(client)
-        await client.activate()
+        try:
+            if self._line.user is not None:
+                self._password_is_safe(client)
+            await client.activate()
+        except (UaStatusCodeError, MisconfiguredError):
+            with suppress(UaError, OSError):  # or it would wait there for its time-out
+                await client.uaclient.close_session(delete_subscriptions=True)
+            raise
 
     def _password_is_safe(self, client: WireClient) -> None:
         """Let a password go only where it is encrypted, to a server that is trusted."""

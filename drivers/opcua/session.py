@@ -7,7 +7,8 @@ link leaves no row of forgotten sessions at the server; a server that has forgot
 import asyncio
 import struct
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -106,6 +107,7 @@ class Session:
         self._queue = asyncio.Lock()
         self._client: WireClient | None = None
         self._connection: Connection | None = None
+        self._made: WireClient | None = None  # that is being connected
         self._renew_s = 0.0
         self._turn = 0  # goes up when the line is closed: what was opening then is let go of
         self._refusal: DriverError | None = None
@@ -132,8 +134,12 @@ class Session:
         """Close the session where the server still listens, and let go of the connection."""
         self._turn += 1
         client, self._client, self._connection = self._client, None, None
-        if client is None:
-            return
+        if self._made is not None:
+            self._made.cut()
+        if client is not None:
+            await self._leave(client)
+
+    async def _leave(self, client: WireClient) -> None:
         try:
             if client.connected:
                 async with asyncio.timeout(min(self._line.timeout_s, CLOSE_S)):
@@ -159,64 +165,70 @@ class Session:
             raise self._refusal
         try:
             async with asyncio.timeout(CONNECT_WAITS * self._line.timeout_s):
-                self._connection = await self._connect()
+                connection = await self._connect()
         except TimeoutError:
-            self._cut()
             raise UnreachableError(f"no answer from {self._line.place}", link=True) from None
-        except asyncio.CancelledError:
-            self._cut()
-            raise
         except MisconfiguredError as error:
-            self._cut()
             self._refusal, self._refused_until_s = error, self._monotonic_s() + REFUSED_S
             raise
         self._refusal = None
         if turn != self._turn:
-            await self.close()
+            await self._leave(connection.client)
             raise UnreachableError(f"the line to {self._line.place} was closed")
-        return self._connection
-
-    def _cut(self) -> None:
-        if self._client is not None:
-            self._client.cut()
+        self._connection, self._client = connection, connection.client
+        return connection
 
     async def _connect(self) -> Connection:
-        self._cut()
-        client = self._client
-        if client is not None and client.uaclient.has_session:
-            await self._step(client, client.open_channel())
-            self._client = None  # one try: a server that chokes on it is asked for a new session the next time
+        old, self._client = self._client, None
+        if old is not None:
+            old.cut()
+            if old.uaclient.has_session and (connection := await self._resumed(old)) is not None:
+                return connection
+        client = await self._step(self.door.client())
+        with self._making(client):
             try:
-                await self._step(client, client.resume())
-                self._client = client
+                await self._step(self.door.enter(client))
+            except SaidNoError as error:
+                raise reaction(self._line.place, error.code) from None
+            return await self._known(client)
+
+    async def _resumed(self, client: WireClient) -> Connection | None:
+        """Take up an old session; None when the server knows it no more, which is asked once only."""
+        with self._making(client):
+            try:
+                await self._step(client.open_channel())
+            except UnreachableError:
+                self._client = client  # for the next time
+                raise
+            try:
+                await self._step(client.resume())
                 return await self._known(client)
             except SaidNoError:
-                client.cut()  # it knows the session no more
-            except DriverError:
                 client.cut()
-                raise
-        self._client = client = await self._step(None, self.door.client())
-        try:
-            await self._step(client, self.door.enter(client))
-        except SaidNoError as error:
-            self._forget()
-            raise reaction(self._line.place, error.code) from None
-        return await self._known(client)
+                return None
 
-    async def _step(self, client: WireClient | None, doing: Awaitable[T]) -> T:
+    @contextmanager
+    def _making(self, client: WireClient) -> Iterator[None]:
+        """Let go of a connection that does not come about."""
+        self._made, made = client, False
+        try:
+            yield
+            made = True
+        finally:
+            self._made = None
+            if not made:
+                client.cut()
+
+    async def _step(self, doing: Awaitable[T]) -> T:
         """Await one part of connecting; raises UnreachableError, MalformedError, MisconfiguredError, SaidNoError."""
         try:
             return await doing
         except (TimeoutError, OSError) as error:
-            if client is not None:
-                client.cut()
             why = "no answer from" if isinstance(error, TimeoutError) else "no connection to"
             raise UnreachableError(f"{why} {self._line.place}", link=True) from None
         except UaStatusCodeError as error:
             raise SaidNoError(error.code) from None
         except GARBAGE:
-            if client is not None:
-                client.cut()
             raise MalformedError(f"{self._line.place} sent an answer that cannot be read") from None
 
     async def _known(self, client: WireClient) -> Connection:

@@ -42,6 +42,8 @@ class _Limits(TransportLimits):
 class _Socket(UASocketProtocol):
     """One connection."""
 
+    is_cut = False
+
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.receive_buffer is not None and len(self.receive_buffer) > CHUNK_BYTES_MAX:
@@ -50,9 +52,14 @@ class _Socket(UASocketProtocol):
     def disconnect_socket(self) -> None:
         self.cut()
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the library has it
+        super().connection_made(transport)
+        if self.is_cut:
+            transport.abort()
+
     def cut(self) -> None:
         """Let go at once: what is not sent yet would keep the socket for as long as the server takes nothing."""
-        self.receive_buffer = None
+        self.receive_buffer, self.is_cut = None, True
         if self.transport is not None:
             self.transport.abort()
 
