@@ -1,6 +1,7 @@
 """What is OPC UA's own: namespaces that move, lists that shrink, statuses, source times, types, hostile answers."""
 
 import asyncio
+import copy
 import resource
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -11,14 +12,15 @@ from typing import Any
 import pytest
 from asyncua import ua
 from asyncua.common.callback import CallbackType
+from asyncua.server.address_space import AttributeValue
 from asyncua.ua.status_codes import StatusCodes
 
-from drivers.catalogue import parse
+from drivers.catalogue import load, parse
 from drivers.driver import Asked
 from drivers.errors import DriverError, MisconfiguredError, RefusedError, UnreachableError
 from drivers.opcua.line import OpcuaDriver, OpcuaStation
 from drivers.opcua.lists import TOO_LONG_RETRY_S
-from drivers.opcua.profile import OpcuaMeasure
+from drivers.opcua.profile import OpcuaMeasure, OpcuaProfile
 from drivers.opcua.wire import CHANNEL_S, WireClient
 from drivers.profile import InvalidProfileError
 from rules.model.line import OpcuaLine
@@ -539,3 +541,20 @@ async def test_a_line_that_is_closed_while_it_opens_leaves_nothing_open(
 def test_a_password_in_an_address_is_refused() -> None:
     with pytest.raises(ValueError, match="url"):
         OpcuaLine(driver="opcua", code="L", gateway="G", url="opc.tcp://user:word@host:4840", poll_s=1)
+
+
+async def test_the_health_of_any_server_can_be_read(driver: OpcuaDriver, ground: OpcuaGround) -> None:
+    assert ground.server is not None
+    profile = load("opcua-server-health")
+    assert isinstance(profile, OpcuaProfile)
+    for number, measure in enumerate(profile.measure[2:]):  # this library's server counts nothing by itself
+        node = ua.NodeId(int(measure.node.removeprefix("i=")))
+        found = copy.deepcopy(ground.server.iserver.aspace._nodes[node])  # the standard's own are shared
+        ground.server.iserver.aspace._nodes[node] = found
+        shown = ua.DataValue(ua.Variant(number, ua.VariantType.UInt32))
+        found.attributes[ua.AttributeIds.Value] = AttributeValue(shown)
+    points = tuple(
+        Asked(Point(f"M.{m.name}", "M", m.name, m.kind, m.unit, m.step, m.modulus), m.name) for m in profile.measures
+    )
+    readings = await driver.station(replace(ground.device, profile=profile, points=points)).read()
+    assert [reading.value for reading in readings] == [0.0, 255.0, *map(float, range(7))]

@@ -17,11 +17,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from drivers.errors import MisconfiguredError, UnreachableError
 from drivers.opcua import trust
 from drivers.opcua.line import OpcuaDriver
+from edge_agent import check
 from rules.model.line import OpcuaLine
 from rules.model.quality import Quality
 from rules.model.reading import Reading
 from tests.contract.ground import COUNTER, GAUGE, SETPOINT
 from tests.contract.ground_opcua import OpcuaGround
+from tests.field import site_text, write_site
 
 SHOWN = {COUNTER: 4711.25, GAUGE: 12.3, SETPOINT: 21.5}
 SERVER_URI = "urn:ground:server"
@@ -31,6 +33,16 @@ MODES = ["sign", "sign_and_encrypt"]
 SAFE = [
     getattr(ua.SecurityPolicyType, f"{policy}_{mode}") for policy in POLICIES for mode in ("Sign", "SignAndEncrypt")
 ]
+DEVICE = """
+[[device]]
+code = "D1"
+name_zh = "D"
+name_en = "D"
+line = "L"
+profile = "opcua-server-health"
+role = "plant"
+space = "A"
+"""
 NAME, WORD = "reader", "only for tests"
 
 
@@ -319,3 +331,22 @@ def test_the_files_of_a_certificate_are_read_in_bounds(tmp_path: Path) -> None:
         (folder / f"{number}.pem").touch()
     with pytest.raises(MisconfiguredError, match="more than 500"):
         trust.trusted(str(folder))
+
+
+async def test_a_look_at_the_site_says_that_a_certificate_ends(tmp_path: Path) -> None:
+    more = secured(tmp_path, security=POLICIES[0])
+    ground = SecureGround(tmp_path, SAFE, **more)
+    ground.made = datetime.now(UTC) - trust.VALID + timedelta(days=10)
+    await ground.start()
+    head = site_text(502).partition("[[line]]")[0]
+    words = "\n".join(f'{name} = "{value}"' for name, value in more.items())
+    assert isinstance(ground.line, OpcuaLine)
+    path = write_site(tmp_path, f'{head}[[line]]\ncode = "L"\ngateway = "GW-1"\ndriver = "opcua"\npoll_s = 5\n'
+                      f'url = "{ground.line.url}"\n{words}\n{DEVICE}')  # fmt: skip
+    try:
+        report = await check.check(path)
+    finally:
+        await ground.stop()
+    assert "the certificate of opc.tcp://" in report.lines[-1]
+    assert "in 9 days" in report.lines[-1]
+    assert all("D1.s" in problem or "D1.r" in problem for problem in report.problems)  # diagnostics are off there

@@ -24,7 +24,7 @@ from simulators.world import UnfitSiteError
 from tests.contract.ground_opcua import Space
 from tests.field import HOST, free_port, site_text
 
-PROFILES = [name for name in names() if isinstance(load(name), OpcuaProfile)]
+PROFILES = [name for name in names() if isinstance(load(name), OpcuaProfile) and name.startswith("rs-")]
 
 
 @pytest.fixture(autouse=True)
