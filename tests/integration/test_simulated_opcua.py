@@ -173,3 +173,22 @@ async def test_a_silent_plant_is_gone_and_comes_back_by_itself() -> None:
 async def test_a_line_that_cannot_be_simulated_is_said(more: str, count: int, said: str) -> None:
     with pytest.raises(UnfitSiteError, match=said):
         await site_run.run(site_with("rs-ua1", free_port(), more, count), seed=1, control_port=free_port())
+
+
+async def test_a_plant_that_restarts_is_read_again() -> None:
+    async with running("rs-ua1") as plant:
+        assert await plant.answers()
+        await plant.inject(kind="restart")
+
+        async def gone() -> bool:
+            return not await plant.answers()
+
+        await plant.until(gone)
+        await plant.until(plant.answers)
+
+
+async def test_a_late_plant_is_unreachable_for_as_long() -> None:
+    async with running("rs-ue1") as plant:
+        await plant.inject(kind="delay", amount=2.5, duration_s=60)
+        with pytest.raises(UnreachableError, match="no answer"):
+            await plant.station.read()
