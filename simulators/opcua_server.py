@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import cast
 from urllib.parse import urlsplit
@@ -68,7 +69,8 @@ class OpcuaServer:
             if silent and self._server is not None:
                 await self._fall_silent()
             elif not silent and self._server is None:
-                await self._listen()
+                with suppress(PortTakenError):  # somebody took it meanwhile: the next look tries again
+                    await self._listen()
             if self._server is not None and self._server.iserver.subscription_service.subscriptions:
                 await self._refresh(self._registers.values())
 

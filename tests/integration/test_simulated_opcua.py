@@ -1,6 +1,7 @@
 """Simulated plant behind OPC UA, as the driver meets it: values, set points, faults, restarts, every profile."""
 
 import asyncio
+import socket
 import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from rules.model.reading import Reading
 from rules.model.site import SiteFile, parse
 from simulators import site_run
 from simulators.control import ask_async
+from simulators.served import PortTakenError
 from simulators.world import UnfitSiteError
 from tests.contract.ground_opcua import Space
 from tests.field import HOST, free_port, site_text
@@ -192,3 +194,10 @@ async def test_a_late_plant_is_unreachable_for_as_long() -> None:
         await plant.inject(kind="delay", amount=2.5, duration_s=60)
         with pytest.raises(UnreachableError, match="no answer"):
             await plant.station.read()
+
+
+async def test_a_port_that_is_taken_is_said() -> None:
+    with socket.create_server((HOST, 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(PortTakenError, match=f"port {port} of line 'U1'"):
+            await site_run.run(site_with("rs-ua1", port), seed=1, control_port=free_port())
