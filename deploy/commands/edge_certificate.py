@@ -28,6 +28,7 @@ def certificate(
     if not isinstance(found, OpcuaLine):
         there = ", ".join(one.code for one in file.line if isinstance(one, OpcuaLine)) or "none"
         raise CertificateError(f"{site} has no OPC UA line '{line}' (there is {there}).")
+    out = out.absolute()  # the site file is read elsewhere
     shown, secret = out / f"opcua-{line}.pem", out / f"opcua-{line}-key.pem"
     for path in (shown, secret):
         if path.exists():

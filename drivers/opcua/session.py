@@ -224,8 +224,11 @@ class Session:
         try:
             return await doing
         except (TimeoutError, OSError) as error:
-            why = "no answer from" if isinstance(error, TimeoutError) else "no connection to"
-            raise UnreachableError(f"{why} {self._line.place}", link=True) from None
+            if isinstance(error, TimeoutError):
+                raise UnreachableError(f"no answer from {self._line.place}", link=True) from None
+            raise UnreachableError(
+                f"no connection to {self._line.place}; is the server on, are address and port right", link=True
+            ) from None
         except UaStatusCodeError as error:
             raise SaidNoError(error.code) from None
         except GARBAGE:
