@@ -23,6 +23,8 @@ from drivers.modbus.line import ModbusDriver
 from drivers.modbus.profile import ModbusProfile
 from drivers.onvif.line import OnvifDriver
 from drivers.onvif.profile import OnvifProfile
+from drivers.opcua.line import OpcuaDriver
+from drivers.opcua.profile import OpcuaProfile
 from drivers.osdp.line import OsdpDriver
 from drivers.osdp.profile import OsdpProfile
 from drivers.profile import InvalidProfileError, Profile, check, toml
@@ -35,6 +37,7 @@ from rules.model.line import (
     MbusLine,
     ModbusLine,
     OnvifLine,
+    OpcuaLine,
     OsdpLine,
 )
 
@@ -48,6 +51,7 @@ PROFILES: Mapping[str, type[Profile]] = {
     "bacnet": BacnetProfile,
     "camera": CameraProfile,
     "onvif": OnvifProfile,
+    "opcua": OpcuaProfile,
     "osdp": OsdpProfile,
 }
 DRIVERS: Mapping[type, Callable[[Any, Callable[[], datetime]], Driver]] = {
@@ -57,6 +61,7 @@ DRIVERS: Mapping[type, Callable[[Any, Callable[[], datetime]], Driver]] = {
     Cjt188Line: Cjt188Driver,
     MbusLine: MbusDriver,
     OnvifLine: OnvifDriver,
+    OpcuaLine: OpcuaDriver,
     OsdpLine: OsdpDriver,
 }
 

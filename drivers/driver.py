@@ -74,6 +74,15 @@ class Telling(Protocol):
         """Give what has happened since this was last asked, oldest first; the oldest go when they are too many."""
 
 
+@runtime_checkable
+class Cautioning(Protocol):
+    """A driver that knows of what will need somebody's hands soon: a certificate that ends (OPC UA)."""
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """Give one sentence for each, as far as it is known from the last connection."""
+
+
 class Driver(Protocol):
     """One line to some devices.  It queues: one question at a time where the line is shared, however many ask.
 

@@ -1,11 +1,13 @@
 """From a device's number to a point's value: decimal arithmetic, so that a face's digits stay true."""
 
 import math
+import struct
 from dataclasses import dataclass
 from decimal import Context, Decimal
 
 _ARITHMETIC = Context(prec=60)  # wide enough for 64 bits times any scale: the product is never rounded
 
+_SINGLE = struct.Struct("f")
 _EXACT = 2**53  # below it every integer is a double
 _PLACES_MAX = 22  # up to 10**22 powers of ten are doubles
 
@@ -60,6 +62,15 @@ class Scale:
                 return product / self._per, ""
         decoded = scaled(number, self._product)
         return decoded.value, decoded.error
+
+
+def shortest(single: float) -> float:
+    """Give the decimal of the fewest digits that is this IEEE 754 single: 12.3, not 12.300000190734863."""
+    for digits in range(6, 9):
+        short = float(f"{single:.{digits}g}")
+        if _SINGLE.unpack(_SINGLE.pack(short))[0] == single:
+            return short
+    return single
 
 
 def unscaled(value: float, *factors: Decimal) -> Decimal:

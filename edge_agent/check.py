@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers.catalogue import driver_of
-from drivers.driver import Device, Driver
+from drivers.driver import Cautioning, Device, Driver
 from drivers.errors import UnreachableError
 from edge_agent.clock import Clock
 from edge_agent.config import EdgeConfig, InvalidConfigError, PolledLine, load_all
@@ -30,9 +30,10 @@ async def check(path: Path) -> Report:
     except InvalidConfigError as error:
         return Report(problems=error.problems)
     lines = [line for config in configs for line in config.lines]
-    answers = await asyncio.gather(*(_ask_line(line) for line in lines))
+    cautions: list[str] = []
+    answers = await asyncio.gather(*(_ask_line(line, cautions) for line in lines))
     problems = [problem for asked in answers for problem in _problems(asked)]
-    return Report([said for config in configs for said in describe(config)], problems)
+    return Report([*(said for config in configs for said in describe(config)), *cautions], problems)
 
 
 async def read(path: Path) -> list[dict[str, Any]]:
@@ -51,7 +52,7 @@ async def read(path: Path) -> list[dict[str, Any]]:
 _Answer = tuple[Device, list[Reading], UnreachableError | None]
 
 
-async def _ask_line(line: PolledLine) -> list[_Answer]:
+async def _ask_line(line: PolledLine, cautions: list[str] | None = None) -> list[_Answer]:
     """Ask all devices of a line once, one after the other; a dead link is tried once."""
     clock = Clock()
     driver = driver_of(line.line, clock.now)
@@ -61,6 +62,8 @@ async def _ask_line(line: PolledLine) -> list[_Answer]:
         answer = _lost(device, down, clock) if down else await _ask_device(driver, device, clock)
         answers.append(answer)
         down = answer[2] if answer[2] is not None and answer[2].link else None
+    if cautions is not None and isinstance(driver, Cautioning):
+        cautions.extend(f"  line {line.code}: {said}." for said in driver.cautions)
     await driver.close()
     return answers
 

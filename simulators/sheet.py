@@ -3,7 +3,7 @@
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -167,6 +167,8 @@ _AHU1 = ModbusSheet(
     ),
     HOLDING,
 )
+_UA1 = replace(_AHU1, model="rs-ua1")  # the same behind OPC UA, where nodes bear the names of the measures
+_UE1 = replace(_EM3, model="rs-ue1")
 
 
 def _meter(model: str, *shown: Shown) -> Sheet:
@@ -208,4 +210,4 @@ _WIRED = (
     ),
 )  # fmt: skip
 _CAMERA = Sheet("rtsp-camera", ())  # its pictures are in hall.py
-SHEETS: Mapping[str, Sheet] = {sheet.model: sheet for sheet in (_EM3, _EM1, _WM1, _AHU1, *_WIRED, _CAMERA)}
+SHEETS: Mapping[str, Sheet] = {sheet.model: sheet for sheet in (_EM3, _EM1, _WM1, _AHU1, _UA1, _UE1, *_WIRED, _CAMERA)}

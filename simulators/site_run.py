@@ -16,10 +16,11 @@ from rules.model.line import (
     MbusLine,
     ModbusLine,
     OnvifLine,
+    OpcuaLine,
     OsdpLine,
 )
 from rules.model.site import SiteFile
-from simulators import cjt188_meter, control, dlt645_meter, mbus_meter, modbus_meter, rtsp_camera
+from simulators import cjt188_meter, control, dlt645_meter, mbus_meter, modbus_meter, opcua_server, rtsp_camera
 from simulators.faults import LINE_DOWN, FaultBoard, read_faults
 from simulators.http_server import HttpServer
 from simulators.page import Page
@@ -128,6 +129,8 @@ async def _serve(line: AnyLine, devices: Sequence[ServedDevice], seed: int) -> C
             return (await cjt188_meter.serve_line(line, devices, seed)).close
         case MbusLine():
             return (await mbus_meter.serve_line(line, devices, seed)).close
+        case OpcuaLine():
+            return (await opcua_server.serve_line(line, devices)).close
         case CameraLine():
             return (await rtsp_camera.serve_line(line, devices, seed)).close
         case _:

@@ -93,7 +93,7 @@ class OpcuaLine(_Line):
     """
 
     driver: Literal["opcua"]
-    url: Annotated[str, StringConstraints(pattern=r"^opc\.tcp://\S+$", max_length=500)]
+    url: Annotated[str, StringConstraints(pattern=r"^opc\.tcp://[^\s@]+$", max_length=500)]
     security: Literal["none", "Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss"] = "none"
     mode: Literal["sign", "sign_and_encrypt"] = "sign_and_encrypt"
     certificate: str | None = None
