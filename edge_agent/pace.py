@@ -8,7 +8,7 @@ BURST_S = 0.25  # what has not been used of the rate is good for so long
 LIVE_OVER_S = 10.0  # the live rate is an average over about so long
 ABOVE_LIVE = 2.0  # however slow the pace is set, what waits must grow less
 PICTURE_COSTS = 1_000  # readings: developing it is work for the hub
-IN_FLIGHT_S = 1.0  # so much of the rate at most is on its way: the present waits behind no more than that in the hub
+IN_FLIGHT_S = 0.3  # so much of the rate at most is on its way: the present waits behind no more than that in the hub
 
 
 def cost(frame: Frame) -> int:

@@ -77,6 +77,7 @@ async def measure(folder: Path) -> list[Row]:
         at_most(
             f"edge_outage: delay of {len(delays)} live polls during the backfill, the worst", max(delays), DELAY_S, "s"
         ),
+        at_most("edge_outage: delay of live polls during the backfill, 95th", percentile(delays, 0.95), DELAY_S, "s"),
         at_most("edge_outage: delay of live polls during the backfill, median", percentile(delays, 0.5), DELAY_S, "s"),
         at_least(
             "edge_outage: readings/s of the backfill, of its pace", sent / took_s / BACKFILL_PER_S, 0.5, "of pace"

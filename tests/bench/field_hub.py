@@ -141,7 +141,7 @@ def config_of(devices: int, counters: int, gauges: int, backfill_per_s: int) -> 
     )  # fmt: skip
     line = ModbusLine(driver="modbus", code="L", gateway=GATEWAY, host="127.0.0.1", port=502, poll_s=60, timeout_s=2)
     lines = (PolledLine(line, polled),)
-    return EdgeConfig(SITE, "Asia/Shanghai", GATEWAY, "hub", 512, lines, backfill_per_s=backfill_per_s)
+    return EdgeConfig(SITE, "Asia/Shanghai", GATEWAY, "hub", 512, lines, {}, backfill_per_s=backfill_per_s)
 
 
 def points_of(owner: str) -> dict[str, int]:
