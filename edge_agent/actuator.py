@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from drivers.driver import Device, Releasing, Station
@@ -11,7 +11,8 @@ from drivers.errors import DriverError, MisconfiguredError, RefusedError, Unreac
 from rules.control.command import Answer, Outcome
 from rules.model.reading import Reading
 
-SET_S_MAX = 10.0  # for waiting, writing and reading back; a command that takes longer has met a device in trouble
+WAIT_S_MAX = 5.0  # for another's write of the same point; shorter than a write, so that nobody begins at its very end
+SET_S_MAX = 10.0  # for writing and reading back; what takes longer has met a device in trouble
 ROUNDING = 1e-9  # of a step: what doubles add to a difference that is just one step
 
 
@@ -45,7 +46,7 @@ class Actuator:
         """Set a point in its unit (None gives it back to the device's own control) and say what came of it.
 
         ``by`` is who wishes it, in words; ``number`` the command's, which the answer repeats.  Never raises and never
-        takes longer than SET_S_MAX; the answer's time is that of the read-back, else ``now``.
+        takes longer than WAIT_S_MAX and SET_S_MAX; the answer's time is that of the read-back, else ``now``.
         """
         code, _, measure = point.rpartition(".")
         seat = self._seats.get(code)
@@ -53,18 +54,17 @@ class Actuator:
             return Answer(number, Outcome.REFUSED, now, reason=f"this gateway reads no point '{point}'")
         if value is not None and not math.isfinite(value):
             return Answer(number, Outcome.REFUSED, now, reason=f"'{point}' cannot be set to {value}")
-        asking = False
+        turn = seat.queues.setdefault(measure, asyncio.Lock())
         try:
-            async with asyncio.timeout(SET_S_MAX), seat.queues.setdefault(measure, asyncio.Lock()):
-                asking = True
-                held = await _told(seat.station, measure, value)
+            async with asyncio.timeout(WAIT_S_MAX):
+                await turn.acquire()
         except TimeoutError:
+            return Answer(number, Outcome.REFUSED, now, reason=f"'{point}' is being set by somebody else; try again")
+        try:
             late = f"'{point}' took more than {SET_S_MAX:g} s, asked by {by}"
-            return Answer(number, Outcome.UNCERTAIN if asking else Outcome.REFUSED, now, reason=late)
-        except DriverError as error:
-            shown = error.held if isinstance(error, RefusedError) else None
-            return Answer(number, _outcome(error), now, shown, str(error))
-        return _compared(number, value, held, seat.steps[measure])
+            return await _written(seat, measure, value, Answer(number, Outcome.UNCERTAIN, now, reason=late))
+        finally:
+            turn.release()
 
     async def shown(self, point: str) -> float | None:
         """Read what a point shows now; None where that cannot be known within SET_S_MAX."""
@@ -77,6 +77,19 @@ class Actuator:
         except (TimeoutError, UnreachableError):
             return None
         return next((reading.value for reading in reversed(readings) if reading.point == point), None)
+
+
+async def _written(seat: _Seat, measure: str, value: float | None, unknown: Answer) -> Answer:
+    """Write and read back; ``unknown`` is the answer when that takes too long."""
+    try:
+        async with asyncio.timeout(SET_S_MAX):
+            held = await _told(seat.station, measure, value)
+    except TimeoutError:
+        return unknown
+    except DriverError as error:
+        shown = error.held if isinstance(error, RefusedError) else None
+        return replace(unknown, outcome=_outcome(error), shown=shown, reason=str(error))
+    return _compared(unknown.id, value, held, seat.steps[measure])
 
 
 async def _told(station: Station, measure: str, value: float | None) -> Reading:

@@ -141,7 +141,8 @@ async def test_a_point_is_written_once_at_a_time_and_others_do_not_wait(device: 
 
 
 async def test_a_device_that_never_answers_costs_bounded_time(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "SET_S_MAX", 0.05)
+    monkeypatch.setattr(door, "WAIT_S_MAX", 0.02)
+    monkeypatch.setattr(door, "SET_S_MAX", 0.3)
     actuator = Actuator()
     actuator.seat(device, FakeStation(pause_s=60.0))
     writing, waiting = await asyncio.gather(*(actuator.set(POINT, 20.0, by="li", now=NOW) for _ in range(2)))
