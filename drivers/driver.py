@@ -74,6 +74,13 @@ class Telling(Protocol):
         """Give what has happened since this was last asked, oldest first; the oldest go when they are too many."""
 
 
+@runtime_checkable
+class Parallel(Protocol):
+    """A line whose devices share no wire, so that several may be asked at the same time (BACnet/IP)."""
+
+    together: int  # at most so many
+
+
 class Driver(Protocol):
     """One line to some devices.  It queues: one question at a time where the line is shared, however many ask.
 
