@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rules.model.line import (
     AnyLine,
+    BacnetLine,
     CameraLine,
     Cjt188Line,
     Dlt645Line,
@@ -19,7 +20,7 @@ from rules.model.line import (
     OsdpLine,
 )
 from rules.model.site import SiteFile
-from simulators import cjt188_meter, control, dlt645_meter, mbus_meter, modbus_meter, rtsp_camera
+from simulators import bacnet_device, cjt188_meter, control, dlt645_meter, mbus_meter, modbus_meter, rtsp_camera
 from simulators.faults import LINE_DOWN, FaultBoard, read_faults
 from simulators.http_server import HttpServer
 from simulators.page import Page
@@ -88,6 +89,7 @@ class _Line:
 
     def __init__(self, line: AnyLine, devices: Sequence[ServedDevice], seed: int) -> None:
         self._serve = partial(_serve, line, devices, seed)
+        self._line = line
         self._devices = devices
         self._end: Callable[[], Awaitable[object]] | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -95,7 +97,8 @@ class _Line:
     async def open(self) -> None:
         """Listen, and look after it; raises UnfitSiteError or PortTakenError."""
         self._end = await self._serve()
-        self._watching = asyncio.create_task(self._watch())
+        if not isinstance(self._line, BacnetLine):  # its devices restart one by one
+            self._watching = asyncio.create_task(self._watch())
 
     async def close(self) -> None:
         """Stop for good."""
@@ -130,6 +133,8 @@ async def _serve(line: AnyLine, devices: Sequence[ServedDevice], seed: int) -> C
             return (await mbus_meter.serve_line(line, devices, seed)).close
         case CameraLine():
             return (await rtsp_camera.serve_line(line, devices, seed)).close
+        case BacnetLine():
+            return await bacnet_device.serve_line(line, devices, seed)
         case _:
             raise UnfitSiteError(f"line '{line.code}' is {line.driver}, which the simulator does not speak yet")
 
