@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from deploy import foreground
-from deploy.commands import edge_scan
+from deploy.commands import edge_ede, edge_scan, edge_scan_bacnet
 from deploy.commands.options import AsJson, Data, SitePath
 from deploy.embedded import broker as opened_broker
 from deploy.settings import read as read_settings
@@ -20,6 +20,8 @@ from rules.meter.look import Look
 
 app = typer.Typer(help="The edge agent: poll devices and publish what they say.", no_args_is_help=True)
 app.add_typer(edge_scan.app, name="scan")
+edge_scan.app.command("bacnet")(edge_scan_bacnet.bacnet)
+app.command("import-ede")(edge_ede.import_ede)
 
 
 @app.command()
