@@ -42,6 +42,7 @@ from rules.model.line import (
 )
 
 NEAR_MOST = 4
+PROFILE_BYTES_MAX = 4 * 1024 * 1024
 MODBUS = "modbus"  # what a profile speaks that does not say it
 PROFILES: Mapping[str, type[Profile]] = {
     MODBUS: ModbusProfile,
@@ -101,9 +102,24 @@ def names() -> list[str]:
     return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
 
 
+def load(name: str, beside: Path | None = None) -> Profile:
+    """Give a profile by its code: a site's own from the folder ``profiles`` beside its file, else a shipped one.
+
+    Raises InvalidProfileError.
+    """
+    own = beside / "profiles" / f"{name}.toml" if beside is not None else None
+    if own is None or not own.is_file():
+        return _shipped(name)
+    try:
+        if own.stat().st_size > PROFILE_BYTES_MAX:
+            raise InvalidProfileError(f"profile '{name}': {own} is larger than {PROFILE_BYTES_MAX} bytes")
+        return parse(own.read_text(encoding="utf-8"), name)
+    except (OSError, UnicodeDecodeError):
+        raise InvalidProfileError(f"profile '{name}': {own} cannot be read as UTF-8 text") from None
+
+
 @cache
-def load(name: str) -> Profile:
-    """Give a shipped profile by its code; raises InvalidProfileError."""
+def _shipped(name: str) -> Profile:
     known = names()
     if name not in known:
         near = get_close_matches(name, known, NEAR_MOST) or known[:NEAR_MOST]

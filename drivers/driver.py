@@ -83,6 +83,13 @@ class Cautioning(Protocol):
         """Give one sentence for each, as far as it is known from the last connection."""
 
 
+@runtime_checkable
+class Parallel(Protocol):
+    """A line whose devices share no wire, so that several may be asked at the same time (BACnet/IP)."""
+
+    together: int  # at most so many
+
+
 class Driver(Protocol):
     """One line to some devices.  It queues: one question at a time where the line is shared, however many ask.
 

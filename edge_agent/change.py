@@ -1,5 +1,6 @@
 """Report by exception: which readings are worth sending.  Pure."""
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from rules.model.point import Kind, Point
@@ -22,3 +23,14 @@ def worth_sending(point: Point, last: Reading | None, reading: Reading) -> bool:
         return reading.value is not last.value
     moved = abs(reading.value - last.value)
     return moved > 0 and moved >= point.deadband
+
+
+def news(points: Mapping[str, Point], reported: Mapping[str, Reading], readings: Sequence[Reading]) -> list[Reading]:
+    """Give the readings that are worth sending, each compared with the one of its point that goes out before it."""
+    last = dict(reported)
+    kept = []
+    for reading in readings:
+        if worth_sending(points[reading.point], last.get(reading.point), reading):
+            last[reading.point] = reading
+            kept.append(reading)
+    return kept

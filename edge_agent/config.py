@@ -114,7 +114,9 @@ def read(path: Path) -> tuple[site.SiteFile, dict[str, Device]]:
         raise InvalidConfigError([f"{path}: {problem}" for problem in error.problems]) from None
     problems: list[str] = []
     timezone = file.site.timezone
-    devices = {device.code: polled for device in file.device if (polled := _device(device, timezone, problems))}
+    devices = {
+        device.code: polled for device in file.device if (polled := _device(device, timezone, problems, path.parent))
+    }
     problems += _disallowed(file, devices)
     if problems:
         raise InvalidConfigError([f"{path}: {problem}" for problem in problems])
@@ -166,9 +168,9 @@ def _toml(path: Path) -> dict[str, object]:
         raise InvalidConfigError([f"{path} is not valid TOML: {str(error).rstrip('.')}."]) from None
 
 
-def _device(device: site.Device, timezone: str, problems: list[str]) -> Device | None:
+def _device(device: site.Device, timezone: str, problems: list[str], beside: Path) -> Device | None:
     try:
-        profile = catalogue.load(device.profile)
+        profile = catalogue.load(device.profile, beside)
     except InvalidProfileError as error:
         problems.append(f"device '{device.code}': {error}.")
         return None

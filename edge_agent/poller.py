@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from drivers.driver import Device, Driver, Station, Telling
+from drivers.driver import Device, Driver, Parallel, Station, Telling
 from drivers.errors import UnreachableError
 from edge_agent.actuator import Actuator
-from edge_agent.change import worth_sending
+from edge_agent.change import news
 from edge_agent.config import PolledLine
 from edge_agent.frame import Frame
 from edge_agent.health import Health
@@ -28,6 +28,7 @@ BACKOFF_FIRST_S = 1.0
 DEVICE_BACKOFF_MAX_S = 60.0
 TOLD_MAX = 100  # events of one device that wait for the spool to take them
 LINK_BACKOFF_MAX_S = 15.0
+ABREAST_PART = 0.5  # of a cycle that is waited for devices asked side by side; slower ones outlast it
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class _Watched:
     reported: dict[str, Reading] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     told: deque[Event] = field(default_factory=lambda: deque(maxlen=TOLD_MAX))
+    asking: asyncio.Task[None] | None = None  # a poll that has outlasted its cycle
 
 
 class LinePoller:
@@ -75,6 +77,7 @@ class LinePoller:
         self._devices = [_Watched(device, driver.station(device)) for device in line.devices]
         self._link_backoff_s = BACKOFF_FIRST_S
         self._link_retry_s = 0.0
+        self._lanes = asyncio.Semaphore(driver.together) if isinstance(driver, Parallel) else None
 
     async def run(self) -> None:
         """Poll at start + k * poll_s; a cycle that takes too long skips turns and never bunches them."""
@@ -90,6 +93,7 @@ class LinePoller:
                 cycle = turn
                 await asyncio.sleep(start_s + cycle * self._line.line.poll_s - self._monotonic_s())
         finally:
+            await self._stop_asking()
             if self._actuator is not None:
                 self._actuator.unseat([watched.station for watched in self._devices])
             await self._driver.close()
@@ -98,21 +102,51 @@ class LinePoller:
         """One cycle: every device that is not backing off."""
         if self._monotonic_s() < self._link_retry_s:
             return
+        if self._lanes is not None:
+            await self._poll_abreast(self._devices, self._lanes)
+            return
         for watched in self._devices:
-            if self._monotonic_s() < watched.retry_s:
-                continue
-            try:
-                await self._poll_device(watched)
-                self._link_backoff_s = BACKOFF_FIRST_S
-                await self._listen(watched)
-            except UnreachableError as error:
-                self._health.failures += 1
-                if error.link:
-                    await self._lose_link(str(error))
-                    return
-                watched.retry_s = self._monotonic_s() + watched.backoff_s
-                watched.backoff_s = min(2 * watched.backoff_s, DEVICE_BACKOFF_MAX_S)
-                await self._lose([watched], str(error))
+            await self._ask(watched)
+
+    async def _poll_abreast(self, devices: Sequence[_Watched], lanes: asyncio.Semaphore) -> None:
+        """Ask devices side by side; slow ones go on by themselves and hold up no cycle of the others."""
+        for watched in devices:
+            if watched.asking is None and self._monotonic_s() >= watched.retry_s:
+                watched.asking = asyncio.create_task(self._ask_in_lane(watched, lanes))
+        asking = [watched.asking for watched in devices if watched.asking is not None]
+        if asking:
+            await asyncio.wait(asking, timeout=ABREAST_PART * self._line.line.poll_s)
+        for watched in devices:
+            if watched.asking is not None and watched.asking.done():
+                done, watched.asking = watched.asking, None
+                done.result()
+
+    async def _ask_in_lane(self, watched: _Watched, lanes: asyncio.Semaphore) -> None:
+        async with lanes:
+            await self._ask(watched)
+
+    async def _stop_asking(self) -> None:
+        asking = [watched.asking for watched in self._devices if watched.asking is not None]
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+
+    async def _ask(self, watched: _Watched) -> None:
+        """Poll one device unless it, or its line, is backing off."""
+        if self._monotonic_s() < max(watched.retry_s, self._link_retry_s):
+            return
+        try:
+            await self._poll_device(watched)
+            self._link_backoff_s = BACKOFF_FIRST_S
+            await self._listen(watched)
+        except UnreachableError as error:
+            self._health.failures += 1
+            if error.link:
+                await self._lose_link(str(error))
+                return
+            watched.retry_s = self._monotonic_s() + watched.backoff_s
+            watched.backoff_s = min(2 * watched.backoff_s, DEVICE_BACKOFF_MAX_S)
+            await self._lose([watched], str(error))
 
     async def _poll_device(self, watched: _Watched) -> None:
         self._health.polls += 1
@@ -124,9 +158,7 @@ class LinePoller:
         watched.backoff_s, watched.retry_s = BACKOFF_FIRST_S, 0.0
         _log_errors(watched, readings)
         points = {polled.point.code: polled.point for polled in watched.device.points}
-        await self._keep(
-            [(watched, [r for r in readings if worth_sending(points[r.point], watched.reported.get(r.point), r)])]
-        )
+        await self._keep([(watched, news(points, watched.reported, readings))])
 
     async def _listen(self, watched: _Watched) -> None:
         """Spool what a door or a camera has told, a frame each; what finds no room waits for the next poll."""
@@ -142,6 +174,8 @@ class LinePoller:
 
     async def _lose_link(self, reason: str) -> None:
         """Take all devices of the line as lost; the line is tried again after a while."""
+        if self._monotonic_s() < self._link_retry_s:
+            return  # another device of the line has said so already
         self._link_retry_s = self._monotonic_s() + self._link_backoff_s
         self._link_backoff_s = min(2 * self._link_backoff_s, LINK_BACKOFF_MAX_S)
         for watched in self._devices:

@@ -25,6 +25,7 @@ class FaultKind(StrEnum):
     BUSY = "busy"  # exception 6
     SENTINEL = "sentinel"  # a measure shows its "not available" value (NaN where it is a float)
     SPIKE = "spike"  # a measure is off by ``amount`` in one single answer
+    OUT_OF_SERVICE = "out_of_service"  # BACnet: taken out of service by hand
     EXTRA_LOAD = "extra_load"  # the power level shows ``amount`` kW more; the counter does not follow
     ROLLOVER = "rollover"  # the counter stands ``amount`` (in its unit) before its end when the fault begins
     EXCHANGE = "exchange"  # another meter hangs there, whose counter begins at ``amount``
@@ -33,7 +34,7 @@ class FaultKind(StrEnum):
     EXCEPTION = "exception"  # Modbus: answers with the exception code ``amount``
     WRONG_CHECKSUM = "wrong_checksum"  # answers whose checksum, or head, is wrong
     HALF_FRAME = "half_frame"  # answers stop in the middle
-    RESTART = "restart"  # the line is gone for RESTART_S, or for ``duration_s``
+    RESTART = "restart"  # the line (BACnet: the device) is gone for RESTART_S, or for ``duration_s``
     POWER_CUT = "power_cut"  # the device's cabinet has no power: the whole line is gone
     DARK = "dark"  # a camera sees next to nothing
     COVERED = "covered"  # something hangs before a camera

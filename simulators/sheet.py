@@ -210,4 +210,9 @@ _WIRED = (
     ),
 )  # fmt: skip
 _CAMERA = Sheet("rtsp-camera", ())  # its pictures are in hall.py
-SHEETS: Mapping[str, Sheet] = {sheet.model: sheet for sheet in (_EM3, _EM1, _WM1, _AHU1, _UA1, _UE1, *_WIRED, _CAMERA)}
+# The same meter and the same unit, with BACnet objects instead of registers (bacnet_device.py).
+_EM4 = Sheet("rs-em4", tuple(Shown(s.measure, s.step, modulus=s.modulus) for s in _EM3.shown))
+_AHU2 = Sheet("rs-ahu2", tuple(Shown(s.measure, s.step, writable=s.writable) for s in _AHU1.shown))
+SHEETS: Mapping[str, Sheet] = {
+    sheet.model: sheet for sheet in (_EM3, _EM1, _WM1, _AHU1, _UA1, _UE1, *_WIRED, _CAMERA, _EM4, _AHU2)
+}

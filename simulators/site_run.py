@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rules.model.line import (
     AnyLine,
+    BacnetLine,
     CameraLine,
     Cjt188Line,
     Dlt645Line,
@@ -20,13 +21,23 @@ from rules.model.line import (
     OsdpLine,
 )
 from rules.model.site import SiteFile
-from simulators import cjt188_meter, control, dlt645_meter, mbus_meter, modbus_meter, opcua_server, rtsp_camera
+from simulators import (
+    bacnet_device,
+    cjt188_meter,
+    control,
+    dlt645_meter,
+    mbus_meter,
+    modbus_meter,
+    opcua_server,
+    rtsp_camera,
+)
 from simulators.faults import LINE_DOWN, FaultBoard, read_faults
 from simulators.http_server import HttpServer
 from simulators.page import Page
 from simulators.scene import Credential, Scene
 from simulators.served import HOST, PortTakenError, ServedDevice
 from simulators.truth import TruthLog
+from simulators.wire_line import WireLine
 from simulators.world import UnfitSiteError, World
 
 LOOK_EVERY_S = 0.1  # whether a line is down or up
@@ -89,6 +100,7 @@ class _Line:
 
     def __init__(self, line: AnyLine, devices: Sequence[ServedDevice], seed: int) -> None:
         self._serve = partial(_serve, line, devices, seed)
+        self._line = line
         self._devices = devices
         self._end: Callable[[], Awaitable[object]] | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -96,7 +108,8 @@ class _Line:
     async def open(self) -> None:
         """Listen, and look after it; raises UnfitSiteError or PortTakenError."""
         self._end = await self._serve()
-        self._watching = asyncio.create_task(self._watch())
+        if not isinstance(self._line, BacnetLine):  # its devices restart one by one
+            self._watching = asyncio.create_task(self._watch())
 
     async def close(self) -> None:
         """Stop for good."""
@@ -123,18 +136,26 @@ async def _serve(line: AnyLine, devices: Sequence[ServedDevice], seed: int) -> C
     match line:
         case ModbusLine():
             return (await modbus_meter.serve_line(line, devices, seed)).shutdown
-        case Dlt645Line():
-            return (await dlt645_meter.serve_line(line, devices, seed)).close
-        case Cjt188Line():
-            return (await cjt188_meter.serve_line(line, devices, seed)).close
-        case MbusLine():
-            return (await mbus_meter.serve_line(line, devices, seed)).close
+        case Dlt645Line() | Cjt188Line() | MbusLine():
+            return (await _serve_wire(line, devices, seed)).close
         case OpcuaLine():
             return (await opcua_server.serve_line(line, devices)).close
         case CameraLine():
             return (await rtsp_camera.serve_line(line, devices, seed)).close
+        case BacnetLine():
+            return await bacnet_device.serve_line(line, devices, seed)
         case _:
             raise UnfitSiteError(f"line '{line.code}' is {line.driver}, which the simulator does not speak yet")
+
+
+async def _serve_wire(line: Dlt645Line | Cjt188Line | MbusLine, devices: Sequence[ServedDevice], seed: int) -> WireLine:
+    match line:
+        case Dlt645Line():
+            return await dlt645_meter.serve_line(line, devices, seed)
+        case Cjt188Line():
+            return await cjt188_meter.serve_line(line, devices, seed)
+        case MbusLine():
+            return await mbus_meter.serve_line(line, devices, seed)
 
 
 async def _control(board: FaultBoard, scene: Scene, port: int, clock: Callable[[], datetime]) -> asyncio.Server:

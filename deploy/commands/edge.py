@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from deploy import foreground
-from deploy.commands import edge_certificate, edge_scan, edge_scan_opcua
+from deploy.commands import edge_certificate, edge_ede, edge_scan, edge_scan_bacnet, edge_scan_opcua
 from deploy.commands.options import AsJson, Data, SitePath
 from deploy.embedded import broker as opened_broker
 from deploy.settings import read as read_settings
@@ -22,6 +22,8 @@ app = typer.Typer(help="The edge agent: poll devices and publish what they say."
 app.add_typer(edge_scan.app, name="scan")
 edge_scan.app.command("opcua")(edge_scan_opcua.opcua)
 app.command("certificate")(edge_certificate.certificate)
+edge_scan.app.command("bacnet")(edge_scan_bacnet.bacnet)
+app.command("import-ede")(edge_ede.import_ede)
 
 
 @app.command()

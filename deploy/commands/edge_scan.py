@@ -12,7 +12,12 @@ from drivers.onvif import discovery
 
 app = typer.Typer(help="Look for devices; the draft of a site file comes out.", no_args_is_help=True)
 
+Out = Annotated[Path | None, typer.Option(help="Write a draft site file here, and profiles beside it.")]
 ONVIF_POLL_S = 2.0
+
+
+class ScanError(ValueError):
+    """The scan cannot be made as it was asked for; one sentence."""
 
 
 @app.callback()
@@ -58,3 +63,35 @@ async def _onvif(host: str | None, user: str | None, port: int) -> tuple[str, in
             for n, (token, door) in enumerate(said.doors, 1)
         ]
     return "".join(parts), len(found)
+
+
+def write(site: str, profiles: dict[str, str], out: Path | None) -> None:
+    """Write a draft site file and its profiles, or show them; an existing file is never overwritten."""
+    refuse_taken(out)
+    write_profiles(profiles, None if out is None else out.parent / "profiles")
+    if out is None:
+        typer.echo(site)
+        return
+    out.write_text(site, encoding="utf-8")
+    typer.echo(f"{out} written.")
+
+
+def refuse_taken(out: Path | None) -> None:
+    """Raise ScanError for a file that is there already."""
+    if out is not None and out.exists():
+        raise ScanError(f"{out} is there already; name another file, or move it away")
+
+
+def write_profiles(profiles: dict[str, str], folder: Path | None) -> None:
+    """Write profiles into a folder, or show them; an existing file is never overwritten."""
+    if folder is None:
+        for name, text in profiles.items():
+            typer.echo(f"# profiles/{name}.toml\n{text}")
+        return
+    files = {folder / f"{name}.toml": text for name, text in profiles.items()}
+    for path in files:
+        refuse_taken(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, text in files.items():
+        path.write_text(text, encoding="utf-8")
+        typer.echo(f"{path} written.")

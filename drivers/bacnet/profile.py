@@ -16,8 +16,15 @@ WHOLE: Mapping[str, bool] = {
     "binary-input": True, "binary-output": True, "binary-value": True,
     "multi-state-input": True, "multi-state-output": True, "multi-state-value": True,
 }  # fmt: skip
+WITH_UNITS = frozenset(
+    {"analog-input", "analog-output", "analog-value", "large-analog-value", "pulse-converter", "accumulator",
+     "integer-value", "positive-integer-value"}
+)  # fmt: skip
+UNTOLD = frozenset({"accumulator", "averaging"})  # objects without change-of-value reporting (table 13-1)
 INSTANCE_MAX = 4_194_302
 RPM_OBJECTS_MAX = 100
+COV_LIFETIME_S_MIN = 60
+COV_LIFETIME_S_MAX = 86_400
 PRESENT_VALUE = "present-value"
 LIFE_SAFETY_PRIORITY = 2  # 1 and 2 are manual and automatic life safety (clause 19.2.2)
 
@@ -69,10 +76,16 @@ class BacnetMeasure(Measure):
 
 
 class BacnetProfile(Profile):
-    """One model of device; at most ``max_rpm`` objects are asked in one ReadPropertyMultiple, 1 asks them singly."""
+    """One model of device; at most ``max_rpm`` objects are asked in one ReadPropertyMultiple, 1 asks them singly.
+
+    With ``cov`` the device is asked to tell changes, for ``cov_lifetime_s`` at a time (never for ever: a subscription
+    without an end would outlive the gateway in the device's table).  Counters are polled all the same.
+    """
 
     protocol: Literal["bacnet"]
     max_rpm: Annotated[int, Field(ge=1, le=RPM_OBJECTS_MAX)] = 20
+    cov: bool = False
+    cov_lifetime_s: Annotated[int, Field(ge=COV_LIFETIME_S_MIN, le=COV_LIFETIME_S_MAX)] = 300
     measure: Annotated[tuple[BacnetMeasure, ...], Field(min_length=1)]
 
     @property

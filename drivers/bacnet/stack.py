@@ -1,77 +1,64 @@
 """One BACnet/IP port of the gateway: questions out, plain numbers back.
 
-bacpypes3 is kept here: its answers become ``Said``, its errors ``drivers.errors`` or ``NoError``.
+bacpypes3 is kept here, in ``port.py`` and in ``answer.py``: its answers become ``Said``, its errors those of
+``drivers.errors`` or ``NoError``.
 """
 
 import asyncio
 import logging
-import socket
-import struct
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from bacpypes3.apdu import AbortPDU, AbortReason, ErrorPDU, ErrorRejectAbortNack, IAmRequest, RejectPDU, RejectReason
-from bacpypes3.app import Application, DeviceInfo, DeviceInfoCache
-from bacpypes3.argparse import SimpleArgumentParser
-from bacpypes3.basetypes import BinaryPV, ErrorType, PropertyIdentifier, PropertyReference
-from bacpypes3.pdu import Address, IPv4Address
-from bacpypes3.primitivedata import Boolean, Enumerated, Integer, Null, ObjectIdentifier, Real, Unsigned
+from bacpypes3.apdu import (
+    ConfirmedCOVNotificationRequest,
+    ErrorRejectAbortNack,
+    IAmRequest,
+    SubscribeCOVRequest,
+    UnconfirmedCOVNotificationRequest,
+    WhoIsRequest,
+)
+from bacpypes3.app import Application
+from bacpypes3.basetypes import BinaryPV, PropertyIdentifier, Segmentation
+from bacpypes3.pdu import Address, GlobalBroadcast
+from bacpypes3.primitivedata import Null
 from bacpypes3.vendor import get_vendor_info
 
+from drivers.bacnet import port
+from drivers.bacnet.answer import ASHRAE, GARBAGE, Said, Wanted, identifier, matched, no, reference, said, told
+from drivers.bacnet.port import RETRIES
 from drivers.errors import MalformedError, MisconfiguredError, UnreachableError
 from rules.model.line import BacnetLine
 
-PORT = 47808
-RETRIES = 1  # UDP loses a datagram now and then
+WHO_IS_TIMES = 2  # in the time that is waited: a broadcast is lost as easily
 SLACK_S = 0.2  # what our own bound leaves the library to end by itself
-KNOWN_DEVICES_MAX = 2000  # who else says I-Am is not remembered
-_GARBAGE = (ValueError, RuntimeError, TypeError, LookupError, AttributeError, ArithmeticError, struct.error)
-_ASHRAE = 0
-_TOO_LONG = (
-    AbortReason.bufferOverflow, AbortReason.segmentationNotSupported, AbortReason.outOfResources,
-    AbortReason.apduTooLong,
-)  # fmt: skip
-_SILENCE = (AbortReason.noResponse, AbortReason.tsmTimeout, AbortReason.serverTimeout)
 
 T = TypeVar("T")
-
-
-class NoError(Exception):
-    """The device's own no to a whole question; never leaves drivers/bacnet."""
-
-    def __init__(self, reason: str, *, too_long: bool = False, unknown_service: bool = False) -> None:
-        super().__init__(reason)
-        self.too_long = too_long
-        self.unknown_service = unknown_service
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """One property of one object."""
+class Heard:
+    """One I-Am: who is there, and how much of an answer it can send."""
 
-    type: str
     instance: int
-    property: str
-    index: int | None = None
+    address: Address
+    vendor: int
+    apdu_bytes_max: int
+    segments: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a device said of one property: a number, status flags, or None and the reason."""
+class Ear(Protocol):
+    """Takes what one device tells by itself."""
 
-    number: float | int | None
-    error: str = ""
-    flags: tuple[bool, bool, bool, bool] | None = None  # in alarm, fault, overridden, out of service
+    instance: int
 
+    def told(self, of: tuple[str, int], values: dict[str, Said]) -> None:
+        """Take a notification of changes of an object."""
 
-class _Cache(DeviceInfoCache):  # type: ignore[misc]  # the library has no types
-    """Remembers a bounded number of devices, however many shout."""
-
-    async def set_device_info(self, apdu: IAmRequest) -> DeviceInfo | None:
-        if apdu.pduSource not in self.address_cache and len(self.address_cache) >= KNOWN_DEVICES_MAX:
-            return None
-        return await super().set_device_info(apdu)
+    def awake(self) -> None:
+        """Take an I-Am: the device may have restarted."""
 
 
 class Stack:
@@ -81,12 +68,14 @@ class Stack:
         self._line = line
         self._app: Application | None = None
         self._opening = asyncio.Lock()
+        self._seeking: list[Callable[[Heard], None]] = []
+        self._ears: dict[Address, Ear] = {}
 
     async def close(self) -> None:
         """Let go of the port; questions under way find no answer."""
         app, self._app = self._app, None
         if app is not None:
-            await _shut(app)
+            await port.shut(app)
 
     async def find(self, instance: int, at: str) -> Address:
         """Give the address of a device: by its written one, else by Who-Is.
@@ -94,25 +83,57 @@ class Stack:
         Raises UnreachableError, MisconfiguredError.
         """
         if at:
-            return _address(Address, at if ":" in at else f"{at}:{PORT}")
-        app = await self._opened()
-        if self._line.bbmd is None and _layer(app).server.broadcast_address is None:
-            raise MisconfiguredError(
-                f"Who-Is needs a broadcast: write {self._line.interface} with its prefix (…/24), name a bbmd, "
-                f"or write the address of device {instance} after an @"
-            )
-        heard = await app.who_is(instance, instance, timeout=self._line.timeout_s)  # ends by itself
+            return port.address(at)
+        heard = await self.who_is(instance, instance, wait_s=self._line.timeout_s, most=1)
         if not heard:
             raise UnreachableError(f"no device {instance} answers Who-Is on {self._line.place}")
-        return heard[0].pduSource
+        return heard[0].address
+
+    async def who_is(self, low: int, high: int, *, wait_s: float, most: int, to: Address | None = None) -> list[Heard]:
+        """Give who says I-Am within ``wait_s``, at most ``most``; without ``to`` whoever a broadcast reaches.
+
+        A device may answer from several addresses, and several may have one number.  Raises UnreachableError,
+        MisconfiguredError.
+        """
+        app = await self._opened()
+        if to is None and self._line.bbmd is None and not port.broadcasts(app):
+            raise MisconfiguredError(
+                f"Who-Is needs a broadcast: write {self._line.interface} with its prefix (…/24), name a bbmd, "
+                "or write the address of the device after its number and an @"
+            )
+        heard: dict[tuple[int, str], Heard] = {}
+        enough = asyncio.Event()
+
+        def take(one: Heard) -> None:
+            wanted = low <= one.instance <= high and (
+                to is None or to == one.address
+            )  # an Address compares with no None
+            if wanted and len(heard) < most:
+                heard[one.instance, str(one.address)] = one
+            if len(heard) >= most:
+                enough.set()
+
+        self._seeking.append(take)
+        try:
+            for _ in range(WHO_IS_TIMES):
+                asking = WhoIsRequest(destination=to or GlobalBroadcast())
+                asking.deviceInstanceRangeLowLimit, asking.deviceInstanceRangeHighLimit = low, high
+                app.request(asking)
+                with suppress(TimeoutError):  # all that came is all that there is
+                    await asyncio.wait_for(enough.wait(), wait_s / WHO_IS_TIMES)
+                    break
+        finally:
+            self._seeking.remove(take)
+        return list(heard.values())
 
     async def read(self, to: Address, wanted: Wanted) -> Said:
         """Ask one property; raises UnreachableError, MalformedError, NoError."""
         app = await self._opened()
-        said = await self._answer(
-            to, app.read_property(to, _object(wanted), PropertyIdentifier(wanted.property), wanted.index)
+        return said(
+            await self._answer(
+                to, app.read_property(to, identifier(wanted), PropertyIdentifier(wanted.property), wanted.index)
+            )
         )
-        return _said(said)
 
     async def read_many(self, to: Address, wanted: Sequence[tuple[Wanted, ...]]) -> list[list[Said]]:
         """Ask properties object by object in one ReadPropertyMultiple; one Said for each, in order.
@@ -122,12 +143,12 @@ class Stack:
         app = await self._opened()
         question: list[Any] = []
         for group in wanted:
-            question += [_object(group[0]), [_reference(w) for w in group]]
-        rows = await self._answer(to, app.read_property_multiple(to, question, get_vendor_info(_ASHRAE)))
+            question += [identifier(group[0]), [reference(w) for w in group]]
+        rows = await self._answer(to, app.read_property_multiple(to, question, get_vendor_info(ASHRAE)))
         if rows is None or len(rows) != sum(map(len, wanted)):
             raise MalformedError(f"{to} answered other properties than were asked")
         answers = iter(rows)
-        return [[_matched(to, w, next(answers)) for w in group] for group in wanted]
+        return [[matched(to, w, next(answers)) for w in group] for group in wanted]
 
     async def write(self, to: Address, wanted: Wanted, number: float | None, priority: int) -> None:
         """Set a property at a priority, or with None let go of it.
@@ -140,8 +161,57 @@ class Stack:
             value = BinaryPV(int(number))
         await self._answer(
             to,
-            app.write_property(to, _object(wanted), PropertyIdentifier(wanted.property), value, wanted.index, priority),
+            app.write_property(
+                to, identifier(wanted), PropertyIdentifier(wanted.property), value, wanted.index, priority
+            ),
         )
+
+    async def subscribe(self, to: Address, of: Wanted, lifetime_s: int) -> None:
+        """Ask to be told an object's changes for a while, or for a while more.
+
+        Our own device number is the process number too: after a restart of the gateway a subscription is renewed and
+        takes no second place in the device's table.  Raises UnreachableError, MalformedError, NoError.
+        """
+        app = await self._opened()
+        asking = SubscribeCOVRequest(
+            subscriberProcessIdentifier=self._line.instance, monitoredObjectIdentifier=identifier(of),
+            issueConfirmedNotifications=False, lifetime=lifetime_s, destination=to,
+        )  # fmt: skip
+        await self._answer(to, app.request(asking))
+
+    def listen(self, to: Address, ear: Ear) -> None:
+        """Hand on what the device at this address tells."""
+        self._ears[to] = ear
+
+    def deafen(self, ear: Ear) -> None:
+        """Hand nothing on any more."""
+        self._ears = {to: other for to, other in self._ears.items() if other is not ear}
+
+    def hear_i_am(self, apdu: IAmRequest) -> None:
+        """Take an I-Am from anywhere."""
+        heard = Heard(
+            int(apdu.iAmDeviceIdentifier[1]), apdu.pduSource, int(apdu.vendorID), int(apdu.maxAPDULengthAccepted),
+            apdu.segmentationSupported in (Segmentation.segmentedBoth, Segmentation.segmentedTransmit),
+        )  # fmt: skip
+        for take in tuple(self._seeking):
+            take(heard)
+        ear = self._ears.get(apdu.pduSource)
+        if ear is not None and ear.instance == heard.instance:
+            ear.awake()
+
+    def hear_change(self, apdu: UnconfirmedCOVNotificationRequest | ConfirmedCOVNotificationRequest) -> bool:
+        """Take a notification; gives whether it was asked for."""
+        ear = self._ears.get(apdu.pduSource)
+        if ear is None or apdu.subscriberProcessIdentifier != self._line.instance:
+            return False
+        if int(apdu.initiatingDeviceIdentifier[1]) != ear.instance:
+            return False
+        of = str(apdu.monitoredObjectIdentifier[0]), int(apdu.monitoredObjectIdentifier[1])
+        try:
+            ear.told(of, told(of[0], apdu.listOfValues))
+        except GARBAGE:
+            log.debug("dropped a notification that cannot be read")
+        return True
 
     @property
     def _wait_s(self) -> float:
@@ -150,141 +220,32 @@ class Stack:
     async def _answer(self, to: Address, asking: Awaitable[T]) -> T:
         try:
             async with asyncio.timeout(self._wait_s):
-                return await asking
+                answer = await asking
         except TimeoutError:
+            self._drop(to)
             raise UnreachableError(f"no answer from {to}") from None
+        except asyncio.CancelledError:
+            self._drop(to)
+            raise
         except ErrorRejectAbortNack as reply:
-            raise _no(to, reply) from None
-        except _GARBAGE:
+            raise no(to, reply) from None
+        except GARBAGE:
             raise MalformedError(f"{to} sent an answer that cannot be read") from None
+        if isinstance(answer, ErrorRejectAbortNack):  # the library gives some of them back
+            raise no(to, answer)
+        return answer
+
+    def _drop(self, to: Address) -> None:
+        """Wait for nothing more from an address: no late answer, no further segment of one without an end."""
+        if self._app is None:
+            return
+        asap = self._app.asap
+        for transaction in [one for one in asap.clientTransactions if one.pdu_address == to]:
+            transaction.stop_timer()
+            asap.clientTransactions.remove(transaction)
 
     async def _opened(self) -> Application:
         async with self._opening:
             if self._app is None:
-                self._app = await self._open()
+                self._app = await port.opened(self._line, self, self._wait_s)
             return self._app
-
-    async def _open(self) -> Application:
-        line = self._line
-        logging.getLogger("bacpypes3").setLevel(logging.CRITICAL)  # its failures come back as our errors
-        own = _address(IPv4Address, line.interface)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:  # the library shares ports and would steal another program's answers
-                probe.bind(own.addrTuple)
-            except OSError as error:
-                raise UnreachableError(
-                    f"{line.interface} cannot be used: {error.strerror}; is it this machine's, is the port free?",
-                    link=True,
-                ) from None
-        words = ["--address", line.interface, "--instance", str(line.instance), "--name", f"plantroom-{line.code}"]
-        if line.bbmd is not None:
-            words += ["--foreign", line.bbmd, "--ttl", str(line.bbmd_ttl_s)]
-        app = Application.from_args(SimpleArgumentParser().parse_args(words), device_info_cache=_Cache())
-        app.device_object.apduTimeout = round(line.timeout_s * 1000)
-        app.device_object.apduSegmentTimeout = round(line.timeout_s * 1000)
-        app.device_object.numberOfApduRetries = RETRIES
-        _harden(app)
-        ready = False
-        tasks = _layer(app).server._transport_tasks  # noqa: SLF001  # there is no public "ready"
-        try:
-            async with asyncio.timeout(self._wait_s):
-                await asyncio.gather(*tasks)
-            ready = True
-        except TimeoutError:
-            raise UnreachableError(f"{line.interface} cannot be listened on", link=True) from None
-        finally:
-            if not ready:
-                app.close()
-        return app
-
-
-def _address(shape: Any, text: str) -> Any:
-    try:
-        return shape(text)
-    except ValueError:
-        raise MisconfiguredError(f"'{text}' is no address; write it as 10.0.0.7:47808") from None
-
-
-def _layer(app: Application) -> Any:  # the library has no types here
-    return next(iter(app.link_layers.values()))
-
-
-def _harden(app: Application) -> None:
-    """Drop datagrams that cannot be read: each would else end as a task with an unseen error."""
-    server = _layer(app).server
-    taken = server.confirmation
-
-    async def take(pdu: object) -> None:
-        try:
-            await taken(pdu)
-        except _GARBAGE:
-            logging.getLogger(__name__).debug("dropped a datagram that is no BACnet")
-
-    server.confirmation = take
-
-
-async def _shut(app: Application) -> None:
-    for transaction in (*app.asap.clientTransactions, *app.asap.serverTransactions):
-        transaction.stop_timer()
-    layer = _layer(app)
-    if hasattr(layer, "unregister"):
-        layer.unregister()
-        await asyncio.sleep(0)
-    app.close()
-    await asyncio.sleep(0)  # the transport closes in the next turn
-
-
-def _object(wanted: Wanted) -> ObjectIdentifier:
-    return ObjectIdentifier((wanted.type, wanted.instance))
-
-
-def _reference(wanted: Wanted) -> PropertyReference:
-    named = PropertyIdentifier(wanted.property)
-    if wanted.index is None:
-        return PropertyReference(propertyIdentifier=named)
-    return PropertyReference(propertyIdentifier=named, propertyArrayIndex=wanted.index)
-
-
-def _matched(to: Address, wanted: Wanted, row: tuple[Any, Any, Any, Any]) -> Said:
-    found, named, index, value = row
-    if (found, named, index) != (_object(wanted), PropertyIdentifier(wanted.property), wanted.index):
-        raise MalformedError(f"{to} answered other properties than were asked")
-    return _said(value)
-
-
-def _said(value: Any) -> Said:  # whatever type the device chose
-    if isinstance(value, ErrorType):
-        return Said(None, f"the device says {value.errorCode}")
-    if isinstance(value, Boolean | Enumerated | Unsigned | Integer | int):
-        return Said(int(value))
-    if isinstance(value, float):
-        return Said(_shortest(float(value)) if isinstance(value, Real) else float(value))
-    if isinstance(value, list) and len(value) == len(("alarm", "fault", "overridden", "out of service")):
-        alarm, fault, overridden, out = (bool(flag) for flag in value)
-        return Said(None, "status flags are no number", (alarm, fault, overridden, out))
-    return Said(None, "the device sent something that is no number")
-
-
-def _shortest(single: float) -> float:
-    """Give the decimal of the fewest digits that is this single: 12.3, not 12.300000190734863."""
-    for digits in range(6, 9):
-        short = float(f"{single:.{digits}g}")
-        if struct.unpack("f", struct.pack("f", short))[0] == single:
-            return short
-    return single
-
-
-def _no(to: Address, reply: ErrorRejectAbortNack) -> UnreachableError | MalformedError | NoError:
-    if isinstance(reply, AbortPDU):
-        if reply.apduAbortRejectReason in _SILENCE:
-            return UnreachableError(f"no answer from {to}")
-        return NoError(f"{to} aborts: {reply}", too_long=reply.apduAbortRejectReason in _TOO_LONG)
-    if isinstance(reply, RejectPDU):
-        reason = reply.apduAbortRejectReason
-        return NoError(
-            f"{to} rejects: {reply}", too_long=reason == RejectReason.bufferOverflow,
-            unknown_service=reason == RejectReason.unrecognizedService,
-        )  # fmt: skip
-    if isinstance(reply, ErrorPDU) and str(getattr(reply, "errorCode", "")) == "invalid-tag":
-        return MalformedError(f"{to} sent an answer that cannot be read")
-    return NoError(f"{to} says {reply}")

@@ -2,23 +2,25 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Mapping
 from typing import Any, cast
 
-from bacpypes3.apdu import AbortPDU
+from bacpypes3.apdu import AbortPDU, ReadPropertyACK
 from bacpypes3.app import Application
 from bacpypes3.argparse import SimpleArgumentParser
-from bacpypes3.errors import UnrecognizedService
+from bacpypes3.errors import ExecutionError, UnrecognizedService
 from bacpypes3.local.analog import AnalogInputObject, AnalogValueObjectCmd
 from bacpypes3.local.object import Object as LocalObject
 from bacpypes3.object import AccumulatorObject as PlainAccumulator
+from bacpypes3.primitivedata import Unsigned
 
 from drivers.catalogue import parse
 from drivers.driver import Asked, Device
 from rules.model.line import AnyLine, BacnetLine
 from rules.model.point import Point
 from tests.contract.ground import COUNTER, GAUGE, SETPOINT, Trouble
-from tests.field import HOST, free_port
+from tests.field import HOST
 
 TIMEOUT_S = 0.3
 LATE_S = 1.0  # later than the question and its repetition wait
@@ -51,6 +53,13 @@ writable = [0, 5000]
 HUGE_COPIES = 200
 
 
+def free_udp_port() -> int:
+    """Give a port that no datagram socket has: others than those of ``free_port``, which asks for streams."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
 class Accumulator(LocalObject, PlainAccumulator):  # type: ignore[misc]  # the library has no types
     """The library ships no local accumulator."""
 
@@ -59,11 +68,51 @@ class Controller(Application):  # type: ignore[misc]  # the library has no types
     """Takes lists of at most ``rpm_max`` objects; 0: knows no lists."""
 
     rpm_max = 100
-    lists: list[int]
+    lists: list[int]  # of present values
+    first_lists: list[int]  # of units, at the first contact
+
+    subscribed: list[str]  # every object that was subscribed or renewed
+    room: int = 1000  # subscriptions that the table takes
+    mute = False  # takes subscriptions and tells nothing
+    cov = True
+
+    whole_list = True  # whether the object list fits into one answer
+    claimed: int | None = None  # objects that it says to have
+
+    async def do_ReadPropertyRequest(self, apdu: Any) -> None:  # noqa: N802  # the library's name
+        if str(apdu.propertyIdentifier) == "object-list":
+            if apdu.propertyArrayIndex is None and not self.whole_list:
+                await self.response(AbortPDU(srv=True, reason="segmentationNotSupported", context=apdu))
+                return
+            if apdu.propertyArrayIndex == 0 and self.claimed is not None:
+                answer = ReadPropertyACK(
+                    objectIdentifier=apdu.objectIdentifier, propertyIdentifier=apdu.propertyIdentifier,
+                    propertyArrayIndex=0, propertyValue=Unsigned(self.claimed), context=apdu,
+                )  # fmt: skip
+                await self.response(answer)
+                return
+        await super().do_ReadPropertyRequest(apdu)
+
+    async def do_SubscribeCOVRequest(self, apdu: Any) -> None:  # noqa: N802  # the library's name
+        if not self.cov:
+            raise UnrecognizedService
+        held = sum(len(detection.cov_subscriptions) for detection in self._cov_detections.values())
+        if held >= self.room:
+            raise ExecutionError(errorClass="resources", errorCode="noSpaceToAddListElement")
+        assert apdu.lifetime > 0
+        self.subscribed.append(str(apdu.monitoredObjectIdentifier))
+        await super().do_SubscribeCOVRequest(apdu)
+
+    def cov_notification(self, cov: Any, apdu: Any) -> None:
+        if not self.mute:
+            super().cov_notification(cov, apdu)
 
     async def do_ReadPropertyMultipleRequest(self, apdu: Any) -> None:  # noqa: N802  # the library's name
         size = len(apdu.listOfReadAccessSpecs)
-        self.lists.append(size)
+        if str(apdu.listOfReadAccessSpecs[0].listOfPropertyReferences[0].propertyIdentifier) == "present-value":
+            self.lists.append(size)
+        else:
+            self.first_lists.append(size)
         if self.rpm_max == 0:
             raise UnrecognizedService
         if size > self.rpm_max:
@@ -154,7 +203,7 @@ class BacnetGround:
     def __init__(self) -> None:
         self.how: Trouble | None = None
         self.values = {COUNTER: 0.0, GAUGE: 0.0, SETPOINT: 0.0}
-        self.outer, self.inner, own = free_port(), free_port(), free_port()
+        self.outer, self.inner, own = free_udp_port(), free_udp_port(), free_udp_port()
         self.asked: list[bytes] = []
         self.app: Any = None
         self.more: tuple[str, ...] = ()  # further words of the command line
@@ -173,18 +222,23 @@ class BacnetGround:
         logging.getLogger("bacpypes3").setLevel(logging.CRITICAL)
         words = ["--address", f"{HOST}:{self.inner}", "--instance", str(INSTANCE), "--name", "controller"]
         app = Controller.from_args(SimpleArgumentParser().parse_args([*words, *self.more]))
-        app.lists = []
+        app.lists, app.first_lists, app.subscribed = [], [], []
         common = {"statusFlags": [0, 0, 0, 0], "eventState": "normal", "outOfService": False}
         self.energy = Accumulator(
             objectIdentifier="accumulator,1", objectName="energy", presentValue=0, units="kilowatt-hours",
             scale={"integerScale": -2}, maxPresValue=4294967295, **common,
         )  # fmt: skip
         self.power = AnalogInputObject(
-            objectIdentifier="analog-input,1", objectName="power", presentValue=0.0, units="kilowatts", **common
+            objectIdentifier="analog-input,1",
+            objectName="power",
+            presentValue=0.0,
+            units="kilowatts",
+            covIncrement=0.5,
+            **common,
         )
         self.setpoint = AnalogValueObjectCmd(
             objectIdentifier="analog-value,1", objectName="setpoint", presentValue=self.values[SETPOINT],
-            units="kilowatts", **common,
+            units="kilowatts", covIncrement=0.5, **common,
         )  # fmt: skip
         for thing in (self.energy, self.power, self.setpoint):
             app.add_object(thing)
@@ -201,6 +255,9 @@ class BacnetGround:
         self.values[SETPOINT] = self.held(SETPOINT)
         if self.proxy is not None:
             self.proxy.close()
+        for detection in list(self.app._cov_detections.values()):
+            for cov in list(detection.cov_subscriptions):
+                cov.cancel_subscription()
         for transaction in (*self.app.asap.clientTransactions, *self.app.asap.serverTransactions):
             transaction.stop_timer()
         self.app.close()

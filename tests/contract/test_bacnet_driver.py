@@ -4,23 +4,25 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from bacpypes3.basetypes import EventState, Reliability
 from bacpypes3.primitivedata import Null, Real
 
-from drivers.bacnet.line import RPM_RETRY_S, BacnetDriver, BacnetStation, judged
-from drivers.bacnet.profile import BacnetMeasure
-from drivers.bacnet.stack import Said
+from drivers.bacnet.answer import Said
+from drivers.bacnet.line import BacnetDriver, BacnetStation, judged
+from drivers.bacnet.lists import RPM_RETRY_S
 from drivers.catalogue import parse
 from drivers.errors import MisconfiguredError, RefusedError, UnreachableError
+from drivers.number import Scale
 from drivers.profile import InvalidProfileError
 from rules.model.line import BacnetLine
 from rules.model.quality import Quality
 from tests.contract.ground import COUNTER, GAUGE, SETPOINT
-from tests.contract.ground_bacnet import INSTANCE, PROFILE, BacnetGround
-from tests.field import HOST, free_port
+from tests.contract.ground_bacnet import INSTANCE, PROFILE, BacnetGround, free_udp_port
+from tests.field import HOST
 
 SHOWN = {COUNTER: 4711.25, GAUGE: 12.3, SETPOINT: 21.5}
 
@@ -74,9 +76,9 @@ async def test_a_list_whose_answer_does_not_fit_is_halved_and_that_is_remembered
 ) -> None:
     ground.app.rpm_max = 2
     assert await shown(station) == [4711.25, 12.3, 21.5]
-    assert ground.app.lists == [3, 2, 1]
+    assert ground.app.first_lists == [3, 2, 1]
     assert await shown(station) == [4711.25, 12.3, 21.5]
-    assert ground.app.lists == [3, 2, 1, 2, 1]
+    assert ground.app.lists == [2, 1, 2, 1]
     assert len(station.plan) == 2
 
 
@@ -86,11 +88,11 @@ async def test_a_device_without_lists_is_read_singly_and_asked_for_lists_again_m
     ground.app.rpm_max = 0
     assert await shown(station) == [4711.25, 12.3, 21.5]
     assert await shown(station) == [4711.25, 12.3, 21.5]
-    assert ground.app.lists == [3]
+    assert ground.app.lists == []  # the question after the units has shown it
     ground.app.rpm_max = 100
     clock.seconds = RPM_RETRY_S
     assert await shown(station) == [4711.25, 12.3, 21.5]
-    assert ground.app.lists == [3, 3]
+    assert ground.app.lists == [3]
 
 
 @pytest.mark.parametrize(
@@ -116,9 +118,7 @@ async def test_status_flags_become_quality(
 def test_what_a_hand_holds_is_uncertain() -> None:
     ground = BacnetGround()
     flags = Said(None, "", (False, False, True, False))
-    asked, measure = ground.device.points[1], ground.device.profile.measures[1]
-    assert isinstance(measure, BacnetMeasure)
-    reading = judged(asked, measure, Said(12.3), flags, datetime.now(UTC))
+    reading = judged(ground.device.points[1], Scale(Decimal(1)), Said(12.3), flags, datetime.now(UTC))
     assert (reading.value, reading.quality) == (12.3, Quality.UNCERTAIN)
     assert "by hand" in reading.error
 
@@ -190,7 +190,7 @@ async def test_a_foreign_device_finds_others_by_number_through_its_bbmd() -> Non
     ground.more = ("--bbmd", f"{HOST}:{ground.inner}")
     await ground.start()
     line = BacnetLine(
-        driver="bacnet", code="L", gateway="G", interface=f"{HOST}:{free_port()}", poll_s=1, timeout_s=0.5,
+        driver="bacnet", code="L", gateway="G", interface=f"{HOST}:{free_udp_port()}", poll_s=1, timeout_s=0.5,
         bbmd=f"{HOST}:{ground.inner}", bbmd_ttl_s=30,
     )  # fmt: skip
     driver = BacnetDriver(line, lambda: datetime.now(UTC))
