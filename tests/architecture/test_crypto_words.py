@@ -13,6 +13,7 @@ SOURCES = sorted(path for one in PROGRAMS for path in (ROOT / one).rglob("*.py")
 HASHES = {"sha256", "sha384", "sha512", "file_digest"}
 WEAK = {"MD5", "SHA1", "ECB", "PKCS1v15", "TripleDES", "ARC4", "Blowfish", "CAST5", "IDEA", "SEED", "DSAPrivateKey"}
 GUESSABLE = {  # chance that anybody may guess
+    "edge_agent/outflow.py": "when history begins to flow, so that gateways do not all begin at once",
     "edge_agent/publisher.py": "how long to wait before trying again",
     "hub/store/live.py": "how long to wait before trying again",
 }

@@ -10,7 +10,7 @@ TEMPLATES = sorted((ROOT / "web" / "templates").rglob("*.html"))
 SCRIPTS = sorted((ROOT / "web" / "static").glob("*.js"))
 PYTHON = sorted(path for folder in ("hub", "web", "deploy") for path in (ROOT / folder).rglob("*.py"))
 
-RENDERED = {"rows", "tiles", "chips", "'<br>'"}  # what our own templates have made, hence escaped already
+RENDERED = {"rows", "command_rows", "tiles", "chips", "'<br>'"}  # what our own templates have made, hence escaped
 RUNS_TEXT = re.compile(r"\beval\(|new Function|document\.write|insertAdjacentHTML|outerHTML|createContextualFragment")
 SETS_HTML = re.compile(r"\binnerHTML\b.*")
 SERVER_ROWS = {("rows.js", "innerHTML = message.html;")}  # rows as the server rendered them, into an inert <template>
