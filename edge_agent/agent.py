@@ -13,7 +13,7 @@ from edge_agent.clock import Clock, wall_clock
 from edge_agent.commander import Commander
 from edge_agent.config import EdgeConfig
 from edge_agent.health import Health
-from edge_agent.journal import Journal
+from edge_agent.journal import Journal, JournalError
 from edge_agent.link import Broker
 from edge_agent.poller import LinePoller
 from edge_agent.publisher import Publisher
@@ -30,8 +30,7 @@ async def run(config: EdgeConfig, broker: Broker, data_dir: Path, *, backfill: P
     """Poll, spool and publish until cancelled.
 
     ``backfill`` is a logger file that is spooled once, before polling starts.  Raises SpoolUnusableError when another
-    agent holds the spool, JournalError for one of commands that cannot be written, InvalidBackfillError for a
-    bad file; a dead broker or device only makes it wait.
+    agent holds the spool, InvalidBackfillError for a bad file; a dead broker or device only makes it wait.
     """
     path = data_dir / f"edge-{config.gateway}.sqlite"
     spool = await asyncio.to_thread(Spool, path, max_mb=config.spool_max_mb)
@@ -39,7 +38,7 @@ async def run(config: EdgeConfig, broker: Broker, data_dir: Path, *, backfill: P
     try:
         if backfill is not None:
             await asyncio.to_thread(history.bring_in, backfill, config, spool, wall_clock())
-        journal = await asyncio.to_thread(Journal, data_dir / f"edge-{config.gateway}.commands.sqlite", wall_clock())
+        journal = await asyncio.to_thread(_journal, data_dir / f"edge-{config.gateway}.commands.sqlite")
         try:
             await _work(config, broker, spool, journal, data_dir / CLIPS)
         finally:
@@ -48,6 +47,14 @@ async def run(config: EdgeConfig, broker: Broker, data_dir: Path, *, backfill: P
         raise SpoolUnusableError(str(_first(group))) from None
     finally:
         spool.close()
+
+
+def _journal(path: Path) -> Journal:
+    try:
+        return Journal(path, wall_clock())
+    except JournalError as error:
+        log.error("%s. Until the gateway starts again it polls and carries out no command", error)  # noqa: TRY400
+        return Journal.refusing(wall_clock())
 
 
 def _first(error: BaseException) -> BaseException:

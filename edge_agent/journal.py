@@ -75,6 +75,13 @@ class Journal:
             ) from None
         self.born_at = EPOCH + timedelta(milliseconds=born_ms)
 
+    @classmethod
+    def refusing(cls, now: datetime) -> "Journal":
+        """Give one for a disk that takes nothing: it remembers nothing, so no command may be carried out."""
+        journal = cls(Path(":memory:"), now)
+        journal._db.execute("PRAGMA query_only = 1")
+        return journal
+
     def find(self, number: str) -> Entry | None:
         """Give the entry of a command, None for one that is new here."""
         found = self._entries("WHERE id = ?", number)

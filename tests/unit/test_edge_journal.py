@@ -76,3 +76,11 @@ def test_a_folder_that_cannot_be_used_gets_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalError, match="check the folder"):
         Journal(tmp_path / "file" / "commands.sqlite", NOW)
+
+
+def test_a_journal_on_a_disk_that_takes_nothing_lets_no_command_begin() -> None:
+    journal = Journal.refusing(NOW)
+    with pytest.raises(JournalError, match="cannot be written"):
+        journal.begin(command("1"), NOW)
+    assert journal.find("1") is None
+    journal.close()
