@@ -118,15 +118,15 @@ class Spool:
             return last_number
 
     def _insert(self, frames: Sequence[Frame], sha256: str | None) -> tuple[int, datetime | None, set[tuple[str, str]]]:
-        spooled_ms = millis(self._wall())
+        spooled_ms, lets_go = millis(self._wall()), self._policy.loose
         for frame in frames:
-            kept = [reading for reading in frame.readings if reading.point not in self._policy.loose]
+            loose = [reading for reading in frame.readings if reading.point in lets_go] if lets_go else []
+            kept = [reading for reading in frame.readings if reading.point not in lets_go] if loose else frame.readings
             row = (frame.device, int(frame.historical), pack(frame.device, kept))
             number = self._db.execute(
                 "INSERT INTO frames (device, historical, readings) VALUES (?, ?, ?)", row
             ).lastrowid
-            if len(kept) < len(frame.readings):
-                loose = [reading for reading in frame.readings if reading.point in self._policy.loose]
+            if loose:
                 lying = (number, spooled_ms, len(loose), pack(frame.device, loose))
                 self._db.execute("INSERT INTO loose VALUES (?, ?, ?, ?)", lying)
             if frame.event is not None and (jpeg := picture(frame.event)) is not None:

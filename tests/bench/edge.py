@@ -93,6 +93,9 @@ class Quiet:
     def nudge(self) -> None:
         pass
 
+    def fresh(self, frames: object) -> None:
+        pass
+
     def announce(self, device: str, *, alive: bool) -> None:
         pass
 
@@ -102,7 +105,7 @@ async def _side_by_side(port: int, held: Device, path: Path) -> tuple[float, flo
     line, spool, health = _line(port), Spool(path, max_mb=512), Health()
     driver = driver_of(line, lambda: datetime.now(UTC))
     polled = PolledLine(line, (held,))
-    config = EdgeConfig("S", "UTC", "G", "hub", 512, (polled,))
+    config = EdgeConfig("S", "UTC", "G", "hub", 512, (polled,), {})
     poller = LinePoller(
         polled, driver, spool=spool, publisher=Quiet(), roster=Roster(config, set()),  # type: ignore[arg-type]
         health=health, now=lambda: datetime.now(UTC),

@@ -81,7 +81,7 @@ def config(ports: list[int], timeout_s: float = 0.5) -> EdgeConfig:
         )
         for n, port in enumerate(ports)
     )
-    return EdgeConfig("S1", "UTC", "GW-1", "hub", 512, lines)
+    return EdgeConfig("S1", "UTC", "GW-1", "hub", 512, lines, {})
 
 
 class CountingHub(TinyHub):
@@ -102,9 +102,11 @@ class CountingHub(TinyHub):
         elif topic.verb is Verb.DBIRTH:
             self.numbers[topic.device] = next(m.alias for m in metrics if m.name == topics.NUMBER)
         elif topic.verb is Verb.DDATA:
-            self.committed = next(int(m.value or 0) for m in metrics if m.alias == self.numbers[topic.device])  # type: ignore[call-overload]
             self.met.add(topic.device)
-            self.acknowledge()
+            number = next((m.value for m in metrics if m.alias == self.numbers[topic.device]), None)
+            if number is not None:  # a preview has none
+                self.committed = int(number)
+                self.acknowledge()
 
 
 async def measure(folder: Path, minutes: float = MINUTES) -> list[Row]:
