@@ -1,5 +1,6 @@
 """What every driver offers, whatever its protocol: points in, readings out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol, runtime_checkable
@@ -33,6 +34,7 @@ class Device:
     points: tuple[Asked, ...]
     watch: Watch | None = None
     timezone: str = "UTC"
+    serial: str = ""  # as the site file has it; '' where it does not say
 
 
 class Station(Protocol):
@@ -64,6 +66,14 @@ class Releasing(Protocol):
 
     async def release(self, measure: str) -> Reading:
         """Let go of what ``write`` has set, so that the device's own control holds again; raises as ``write`` does."""
+
+
+@runtime_checkable
+class Named(Protocol):
+    """A station whose device says what it is."""
+
+    async def nameplate(self) -> Mapping[str, str]:
+        """Give maker, model, serial and firmware, those that the device tells; raises UnreachableError."""
 
 
 @runtime_checkable

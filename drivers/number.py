@@ -53,6 +53,15 @@ class Scale:
         self._exact = places <= _PLACES_MAX and abs(times) < _EXACT
         self._times, self._per = times, float(10**places) if places <= _PLACES_MAX else 1.0
 
+    def exactly(self, *, whole: bool) -> tuple[int, float, float] | None:
+        """Give (times, per, bound): number × times / per is what ``value`` gives for every number below the bound.
+
+        ``whole`` says that all numbers are integers; None where no number can be scaled so.
+        """
+        if not self._exact or not (whole or self._times == 1):
+            return None
+        return self._times, self._per, _EXACT / abs(self._times)
+
     def value(self, number: float) -> tuple[float | None, str]:
         """Give the nearest double of ``number`` times the product, or None and the reason why there is none."""
         if self._exact:

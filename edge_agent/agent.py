@@ -12,6 +12,7 @@ from edge_agent.actuator import Actuator
 from edge_agent.clock import Clock, wall_clock
 from edge_agent.commander import Commander
 from edge_agent.config import EdgeConfig
+from edge_agent.garbage import collect_seldom
 from edge_agent.health import Health
 from edge_agent.journal import Journal, JournalError
 from edge_agent.link import Broker
@@ -87,6 +88,7 @@ async def _work(config: EdgeConfig, broker: Broker, spool: Spool, journal: Journ
         len(config.devices),
         spool.depth(),
     )
+    collect_seldom()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_supervise("publisher", publisher.run))
         for number, line in enumerate(config.lines):

@@ -66,10 +66,7 @@ def device_birth(member: Member, at: datetime, last_number: int, spool: str) -> 
     return (
         _speaker(spool),
         number,
-        *(
-            _born(name, member.aliases[name], point, member.latest.get(name), at)
-            for name, point in member.points.items()
-        ),
+        *(_born(name, member.aliases[name], point, member.last(name), at) for name, point in member.points.items()),
     )
 
 

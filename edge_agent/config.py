@@ -182,7 +182,7 @@ def _device(device: site.Device, timezone: str, problems: list[str], beside: Pat
     )
     points = [_point(device, measure, problems) for measure in profile.wanted(device.watch)]
     placed = tuple(point for point in points if point is not None)
-    return Device(device.code, device.address, profile, placed, device.watch, timezone)
+    return Device(device.code, device.address, profile, placed, device.watch, timezone, device.serial)
 
 
 def _point(device: site.Device, measure: Measure, problems: list[str]) -> Asked | None:

@@ -11,9 +11,9 @@ from datetime import datetime
 from drivers.driver import Device, Driver, Parallel, Station, Telling
 from drivers.errors import UnreachableError
 from edge_agent.actuator import Actuator
-from edge_agent.change import news
+from edge_agent.change import News
 from edge_agent.config import PolledLine
-from edge_agent.frame import Frame
+from edge_agent.frame import FRAME_READINGS_MAX, Frame
 from edge_agent.health import Health
 from edge_agent.publisher import Publisher
 from edge_agent.roster import Roster
@@ -29,6 +29,7 @@ DEVICE_BACKOFF_MAX_S = 60.0
 TOLD_MAX = 100  # events of one device that wait for the spool to take them
 LINK_BACKOFF_MAX_S = 15.0
 ABREAST_PART = 0.5  # of a cycle that is waited for devices asked side by side; slower ones outlast it
+WAITING_READINGS_MAX = 10_000  # not on disk yet; more and the line waits for the disk
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +40,11 @@ class _Watched:
 
     device: Device
     station: Station
+    news: News
     alive: bool | None = None  # None until the first poll
     loss_spooled: bool = False
     backoff_s: float = BACKOFF_FIRST_S
     retry_s: float = 0.0
-    reported: dict[str, Reading] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     told: deque[Event] = field(default_factory=lambda: deque(maxlen=TOLD_MAX))
     asking: asyncio.Task[None] | None = None  # a poll that has outlasted its cycle
@@ -74,10 +75,20 @@ class LinePoller:
         self._now = now
         self._actuator = actuator
         self._monotonic_s = monotonic_s
-        self._devices = [_Watched(device, driver.station(device)) for device in line.devices]
+        self._devices = [
+            _Watched(
+                device,
+                driver.station(device),
+                News(asked.point for asked in device.points),
+            )
+            for device in line.devices
+        ]
         self._link_backoff_s = BACKOFF_FIRST_S
         self._link_retry_s = 0.0
         self._lanes = asyncio.Semaphore(driver.together) if isinstance(driver, Parallel) else None
+        self._waiting: list[tuple[_Watched, list[Reading]]] = []
+        self._keeping: asyncio.Task[None] | None = None
+        self._disk = asyncio.Lock()  # one bite after the other, in the order of asking
 
     async def run(self) -> None:
         """Poll at start + k * poll_s; a cycle that takes too long skips turns and never bunches them."""
@@ -87,7 +98,7 @@ class LinePoller:
                 self._actuator.seat(watched.device, watched.station)
         try:
             while True:
-                await self.poll()
+                await self.cycle()
                 turn = int((self._monotonic_s() - start_s) // self._line.line.poll_s) + 1
                 self._health.missed += turn - cycle - 1
                 cycle = turn
@@ -97,9 +108,17 @@ class LinePoller:
             if self._actuator is not None:
                 self._actuator.unseat([watched.station for watched in self._devices])
             await self._driver.close()
+            await self.settle()
 
     async def poll(self) -> None:
-        """One cycle: every device that is not backing off."""
+        """One cycle, down to the disk: every device that is not backing off."""
+        await self.cycle()
+        await self.settle()
+
+    async def cycle(self) -> None:
+        """Ask every device that is not backing off; the disk writes what they said while others are asked."""
+        if self._keeping is not None and self._keeping.done():
+            await self.settle()  # whatever went wrong is told
         if self._monotonic_s() < self._link_retry_s:
             return
         if self._lanes is not None:
@@ -157,8 +176,34 @@ class LinePoller:
         watched.alive, watched.loss_spooled = True, False
         watched.backoff_s, watched.retry_s = BACKOFF_FIRST_S, 0.0
         _log_errors(watched, readings)
-        points = {polled.point.code: polled.point for polled in watched.device.points}
-        await self._keep([(watched, news(points, watched.reported, readings))])
+        await self._take(watched, watched.news.of(readings))
+
+    async def _take(self, watched: _Watched, fresh: list[Reading]) -> None:
+        """Put readings before the keeper; the next device is asked meanwhile, unless too much waits already."""
+        if not fresh:
+            return
+        self._waiting.append((watched, fresh))
+        if self._keeping is not None and (self._keeping.done() or self._too_much()):
+            await self.settle()
+        if self._keeping is None:
+            self._keeping = asyncio.create_task(self._keep_waiting())
+
+    def _too_much(self) -> bool:
+        return sum(len(fresh) for _, fresh in self._waiting) > WAITING_READINGS_MAX
+
+    async def _keep_waiting(self) -> None:
+        """Spool what waits, and what has come to wait meanwhile: a slow disk makes larger bites, not a slower line."""
+        while self._waiting:
+            taken, self._waiting = self._waiting, []
+            await self._keep(taken)
+
+    async def settle(self) -> None:
+        """Wait until the last readings are on disk; raises what went wrong there."""
+        keeping, self._keeping = self._keeping, None
+        if keeping is not None:
+            await keeping
+        if self._waiting:
+            await self._keep_waiting()
 
     async def _listen(self, watched: _Watched) -> None:
         """Spool what a door or a camera has told, a frame each; what finds no room waits for the next poll."""
@@ -190,28 +235,36 @@ class LinePoller:
             if watched.alive is not False:
                 log.warning("device %s is lost: %s", watched.device.code, reason)
                 watched.alive = False
-        kept = await self._keep(
-            [
-                (watched, [Reading(p.point.code, at, None, Quality.BAD, error=reason) for p in watched.device.points])
-                for watched in silent
-            ]
-        )
+        await self.settle()
+        losses = [
+            (watched, [Reading(p.point.code, at, None, Quality.BAD, error=reason) for p in watched.device.points])
+            for watched in silent
+        ]
+        for watched, readings in losses:
+            watched.news.note(readings)
+        kept = await self._keep(losses)
         for watched in silent if kept else ():
             watched.loss_spooled = True
             self._publisher.announce(watched.device.code, alive=False)
 
     async def _keep(self, taken: Sequence[tuple[_Watched, list[Reading]]]) -> bool:
         """Spool readings; a full spool skips them and polling goes on (the spool says so itself)."""
-        frames = [Frame(watched.device.code, tuple(readings)) for watched, readings in taken if readings]
+        frames = [
+            Frame(watched.device.code, tuple(readings[first : first + FRAME_READINGS_MAX]))
+            for watched, readings in taken
+            for first in range(0, len(readings), FRAME_READINGS_MAX)
+        ]
         if not frames:
             return True
         try:
-            last = await asyncio.to_thread(self._spool.append, frames)
+            async with self._disk:
+                last = await asyncio.to_thread(self._spool.append, frames)
         except SpoolFullError:
+            for watched, readings in taken:
+                watched.news.forget(readings)
             self._publisher.fresh(frames)  # so that they are seen at least
             return False
         for watched, readings in taken:
-            watched.reported.update((reading.point, reading) for reading in readings)
             self._roster.note(watched.device.code, readings)
             self._health.readings += len(readings)
         first = last - len(frames) + 1

@@ -15,7 +15,8 @@ from pathlib import Path
 from threading import Lock
 
 from edge_agent.clock import wall_clock
-from edge_agent.frame import Frame, pack, unpack
+from edge_agent.frame import Frame
+from edge_agent.packing import pack, unpack
 from edge_agent.retention import ALARM_PERCENT, Retention, expire, expires_before, make_room, used_bytes
 from edge_agent.spool_file import BEFORE, IDENTITY, SpoolUnusableError, opened, recall, remember
 from rules.wire.event import head, joined, picture
@@ -80,6 +81,7 @@ class Spool:
         if self.depth() == 0:
             self._forget_points()
         self._points: set[tuple[str, str]] = set(db.execute("SELECT device, measure FROM points"))
+        self._codes = {f"{device}.{measure}" for device, measure in self._points}
         self._look_how_full()
 
     def follow(self, policy: Retention) -> None:
@@ -98,7 +100,7 @@ class Spool:
                 self._reopen()
                 self._make_room()
                 with self._db:
-                    last_number, newest = self._insert(frames, sha256)
+                    last_number, newest, unseen = self._insert(frames, sha256)
             except (sqlite3.OperationalError, OSError) as error:
                 if sha256 is None:  # an import can come again
                     self.dropped += sum(len(frame.readings) + (frame.event is not None) for frame in frames)
@@ -108,22 +110,23 @@ class Spool:
             except sqlite3.DatabaseError as error:
                 raise self._damaged(error) from None
             self.last_number, self.newest = last_number, newest
-            self._points |= _points_of(frames)
+            self._points |= unseen
+            self._codes |= {f"{device}.{measure}" for device, measure in unseen}
             if self._full:
                 self._full = False
                 log.warning("spool %s has room again; readings are kept from now on", self._path)
             return last_number
 
-    def _insert(self, frames: Sequence[Frame], sha256: str | None) -> tuple[int, datetime | None]:
-        spooled_ms = millis(self._wall())
+    def _insert(self, frames: Sequence[Frame], sha256: str | None) -> tuple[int, datetime | None, set[tuple[str, str]]]:
+        spooled_ms, lets_go = millis(self._wall()), self._policy.loose
         for frame in frames:
-            kept = [reading for reading in frame.readings if reading.point not in self._policy.loose]
+            loose = [reading for reading in frame.readings if reading.point in lets_go] if lets_go else []
+            kept = [reading for reading in frame.readings if reading.point not in lets_go] if loose else frame.readings
             row = (frame.device, int(frame.historical), pack(frame.device, kept))
             number = self._db.execute(
                 "INSERT INTO frames (device, historical, readings) VALUES (?, ?, ?)", row
             ).lastrowid
-            if len(kept) < len(frame.readings):
-                loose = [reading for reading in frame.readings if reading.point in self._policy.loose]
+            if loose:
                 lying = (number, spooled_ms, len(loose), pack(frame.device, loose))
                 self._db.execute("INSERT INTO loose VALUES (?, ?, ?, ?)", lying)
             if frame.event is not None and (jpeg := picture(frame.event)) is not None:
@@ -137,11 +140,11 @@ class Spool:
         newest = max([*times, *([] if self.newest is None else [self.newest])], default=None)
         if newest is not None and newest != self.newest:
             remember(self._db, "newest_ms", str(millis(newest)))
-        unseen = _points_of(frames) - self._points
+        unseen = self._unseen(frames)
         self._db.executemany("INSERT OR IGNORE INTO points VALUES (?, ?)", sorted(unseen))
         if sha256 is not None:
             self._db.execute("INSERT INTO imports VALUES (?, ?)", (sha256, last_number))
-        return last_number, newest
+        return last_number, newest, unseen
 
     def _reopen(self) -> None:
         """Try again now and then whether the disk can be written; what the hub has committed meanwhile is kept."""
@@ -301,6 +304,15 @@ class Spool:
         with self._lock:
             self._db.close()
 
+    def _unseen(self, frames: Iterable[Frame]) -> set[tuple[str, str]]:
+        """Give (device, measure) of points that no frame has spoken of."""
+        return {
+            (frame.device, reading.point[len(frame.device) + 1 :])
+            for frame in frames
+            for reading in frame.readings
+            if reading.point not in self._codes
+        }
+
     def _forget_points(self) -> None:
         with suppress(sqlite3.OperationalError), self._db:  # a full disk: known points do no harm
             self._db.execute("DELETE FROM points")
@@ -308,7 +320,3 @@ class Spool:
     def _last_number(self) -> int:
         row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'frames'").fetchone()
         return max(int(row[0]) if row else 0, self.committed)
-
-
-def _points_of(frames: Iterable[Frame]) -> set[tuple[str, str]]:
-    return {(f.device, r.point[len(f.device) + 1 :]) for f in frames for r in f.readings}

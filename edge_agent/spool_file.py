@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from edge_agent.frame import unpack
+from edge_agent.packing import unpack
 from edge_agent.retention import SCHEMA as RETENTION_SCHEMA
 from rules.wire.event import joined
 from rules.wire.sparkplug import MalformedPayloadError

@@ -8,12 +8,20 @@ from typing import Annotated
 import typer
 
 from deploy import foreground
-from deploy.commands import edge_certificate, edge_ede, edge_scan, edge_scan_bacnet, edge_scan_opcua
+from deploy.commands import (
+    edge_certificate,
+    edge_ede,
+    edge_scan,
+    edge_scan_bacnet,
+    edge_scan_mbus,
+    edge_scan_modbus,
+    edge_scan_opcua,
+)
 from deploy.commands.options import AsJson, Data, SitePath
 from deploy.embedded import broker as opened_broker
 from deploy.settings import read as read_settings
 from drivers.errors import DriverError
-from edge_agent import agent, check, commission
+from edge_agent import agent, check, commission, nameplate
 from edge_agent.config import load
 from edge_agent.publisher import Broker
 from rules.meter.look import Look
@@ -24,6 +32,8 @@ edge_scan.app.command("opcua")(edge_scan_opcua.opcua)
 app.command("certificate")(edge_certificate.certificate)
 edge_scan.app.command("bacnet")(edge_scan_bacnet.bacnet)
 app.command("import-ede")(edge_ede.import_ede)
+edge_scan.app.command("modbus")(edge_scan_modbus.modbus)
+edge_scan.app.command("mbus")(edge_scan_mbus.mbus)
 
 
 @app.command()
@@ -64,6 +74,8 @@ def read(site: SitePath, as_json: AsJson = False) -> None:
     for row in rows:
         shown = row["error"] or f"{row['value']} {row['unit']}"
         typer.echo(f"{row['point']:<32} {shown:<40} {row['quality']}")
+    for device, said in asyncio.run(nameplate.read(site)).items():
+        typer.echo(nameplate.sentence(device, said))
 
 
 @app.command("commission")

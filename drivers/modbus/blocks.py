@@ -1,7 +1,7 @@
 """From registers to the fewest block reads: pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from drivers.modbus.profile import ModbusProfile
@@ -28,16 +28,17 @@ class Request:
     unit: int
     table: Table
     spans: tuple[Span, ...]  # in rising order
+    start: int = field(init=False, compare=False)  # first address asked
+    count: int = field(init=False, compare=False)  # registers asked, gaps included
 
-    @property
-    def start(self) -> int:
-        """First address asked."""
-        return self.spans[0].start
+    def __post_init__(self) -> None:
+        """Measure once: a request is asked at every poll."""
+        object.__setattr__(self, "start", self.spans[0].start)
+        object.__setattr__(self, "count", max(span.end for span in self.spans) - self.start)
 
-    @property
-    def count(self) -> int:
-        """Registers asked, gaps included."""
-        return max(span.end for span in self.spans) - self.start
+    def __hash__(self) -> int:
+        """Hash what nearly always tells requests apart, not every span."""
+        return hash((self.unit, self.table, self.start, self.count))
 
     def __str__(self) -> str:
         """Say it in words."""

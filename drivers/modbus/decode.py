@@ -7,7 +7,9 @@ from drivers.errors import RefusedError
 from drivers.modbus.registers import Encoding, Order, Register
 from drivers.number import Scale, unscaled
 
-_FORMAT = {
+POWER_MAX = 10  # SunSpec Device Information Model, "sunssf": -10 to 10
+
+FORMATS = {
     Encoding.UINT16: ">H",
     Encoding.INT16: ">h",
     Encoding.UINT32: ">I",
@@ -34,16 +36,23 @@ class Decoder:
     """Reads the values of one register; made once, called at every poll."""
 
     def __init__(self, register: Register, factor: Decimal = Decimal(1)) -> None:
-        """Prepare; ``factor`` turns the measure's unit into the point's."""
+        """Prepare; ``factor`` turns the measure's unit into the point's.
+
+        ``exactly`` says how a plain number is scaled in one step (``Scale.exactly``), ``missing`` which patterns are
+        "not available".
+        """
         self._count = register.encoding.words
         self._order = register.order
         self._plain = self._count == 1 and not register.order.low_byte_first
-        self._missing = frozenset(register.missing)
+        self.missing = frozenset(register.missing)
         self._bit = register.bit
         self._decimal = register.encoding.decimal
-        self._unpack = struct.Struct(_FORMAT[register.encoding]).unpack
+        self._unpack = struct.Struct(FORMATS[register.encoding]).unpack
         self._signless = register.encoding in (Encoding.UINT16, Encoding.UINT32, Encoding.UINT64)
-        self._scale = Scale(register.scale, factor).value
+        scale = Scale(register.scale, factor)
+        self._scale = scale.value
+        plain = self._bit is None and not self._decimal
+        self.exactly = scale.exactly(whole=not register.encoding.floating) if plain else None  # see Scale
 
     def __call__(self, words: tuple[int, ...]) -> tuple[float | None, str]:
         """Give the value of the words (each 0..65535), or None and the reason why there is none.
@@ -53,7 +62,7 @@ class Decoder:
         if len(words) != self._count:
             return None, f"{len(words)} registers came where {self._count} were asked"
         bits = words[0] if self._plain else pattern(words, self._order)
-        if bits in self._missing:
+        if bits in self.missing:
             return None, f"the device says 'not available' (0x{bits:0{4 * self._count}X})"
         if self._bit is not None:
             return float(bits >> self._bit & 1), ""
@@ -61,6 +70,32 @@ class Decoder:
             digits = f"{bits:x}"
             return self._scale(int(digits)) if digits.isdecimal() else (None, f"0x{bits:X} is no decimal number")
         return self._scale(bits if self._signless else self._unpack(bits.to_bytes(2 * self._count, "big"))[0])
+
+
+class Power:
+    """Scales numbers by a power of ten that the device gives beside them."""
+
+    def __init__(self, scale: Decimal, factor: Decimal) -> None:
+        """Prepare; ``scale`` is the profile's own, ``factor`` turns the measure's unit into the point's."""
+        self._factors = scale, factor
+        self._scales: dict[int, Scale] = {}  # at most 2 * POWER_MAX + 1
+
+    def __call__(self, number: float, power: float | None) -> tuple[float | None, str]:
+        """Give the value of a whole number, or None and the reason why there is none."""
+        if power is None:
+            return None, "the device says 'not available' for its scale"
+        if not -POWER_MAX <= power <= POWER_MAX:
+            return None, f"the device gives 10^{power:g} as its scale, which none has"
+        if (exponent := int(power)) not in self._scales:
+            self._scales[exponent] = Scale(Decimal(1).scaleb(exponent), *self._factors)
+        return self._scales[exponent].value(int(number))
+
+
+def text(words: tuple[int, ...], order: Order) -> str:
+    """Give what registers say in letters, two in each; '' where they say nothing that can be read."""
+    octets = b"".join(word.to_bytes(2, "little" if order.low_byte_first else "big") for word in words)
+    said = octets.rstrip(b"\xff").partition(b"\0")[0].decode("latin-1").strip()
+    return said if said.isprintable() else ""
 
 
 def encode(register: Register, value: Decimal) -> tuple[int, ...]:
@@ -71,7 +106,7 @@ def encode(register: Register, value: Decimal) -> tuple[int, ...]:
         whole = float(number) if register.encoding.floating else int(number.to_integral_value())
         if register.encoding.decimal:
             whole = int(str(whole), 16)  # the digits as they stand; the format refuses a sign
-        data = struct.pack(_FORMAT[register.encoding], whole)
+        data = struct.pack(FORMATS[register.encoding], whole)
     except (struct.error, OverflowError):
         raise RefusedError(f"{value:f} does not fit into {register.encoding}") from None
     words = [

@@ -1,39 +1,33 @@
 """Lines of Modbus devices: one connection and one queue each.
 
-Codes are those of the Modbus Application Protocol 1.1b3, section 7.  pymodbus returns exceptions and raises
-time-outs; both become ``drivers.errors`` here and no pymodbus type leaves this file.
+Codes are those of the Modbus Application Protocol 1.1b3, section 7.
 """
 
 import asyncio
-import logging
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
-from pymodbus import FramerType
-from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
-from pymodbus.exceptions import ConnectionException, ModbusException, ModbusIOException
 from pymodbus.pdu import ModbusPDU
 
 from drivers.driver import Device
-from drivers.errors import DriverError, MalformedError, MisconfiguredError, RefusedError, UnreachableError
-from drivers.modbus.blocks import Request, Span, blocks
-from drivers.modbus.decode import Decoder, encode
+from drivers.errors import MalformedError, MisconfiguredError, RefusedError, UnreachableError
+from drivers.modbus.answer import Answer, joined, none
+from drivers.modbus.blocks import Request, Span
+from drivers.modbus.link import Client, Link
 from drivers.modbus.profile import ModbusProfile
-from drivers.modbus.registers import Register, Table
-from drivers.number import unscaled
+from drivers.modbus.registers import Table
+from drivers.modbus.station import ModbusStation
 from rules.model.line import ModbusLine
-from rules.model.quality import Quality
-from rules.model.reading import Reading
 
 BUSY_RETRY_S = 0.25  # one second chance for exceptions 5 and 6
 HOLE_RETRY_S = 60.0  # a hole is asked again now and then: a device that boots also answers exception 2
-_Client = AsyncModbusTcpClient | AsyncModbusSerialClient
 _ILLEGAL_FUNCTION = 1
 _NO_SUCH_REGISTER = (2, 3)
 _DOWN = (4, 10, 11)  # device failure, gateway path unavailable, gateway target does not answer
 _BUSY = (5, 6)
+
+_OBJECTS = {0: "maker", 1: "model", 2: "firmware"}
 
 
 class _ReplyError(Exception):
@@ -42,15 +36,6 @@ class _ReplyError(Exception):
     def __init__(self, code: int) -> None:
         super().__init__(code)
         self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class Raw:
-    """What a device said for one span: its registers, or None and the reason."""
-
-    span: Span
-    words: tuple[int, ...] | None
-    error: str = ""
 
 
 class ModbusDriver:
@@ -63,7 +48,7 @@ class ModbusDriver:
         self.now = now
         self._line = line
         self._monotonic_s = monotonic_s
-        self._client: _Client | None = None
+        self._link = Link(line)
         self._queue = asyncio.Lock()
         self._answering: set[int] = set()  # units whose last question was answered
         self._splits: dict[Request, tuple[Request, ...]] = {}
@@ -83,75 +68,52 @@ class ModbusDriver:
 
     async def close(self) -> None:
         """Close the connection."""
-        self._disconnect()
+        self._link.drop()
 
-    async def ask(self, request: Request) -> list[Raw]:
-        """Ask one block, in parts where the device has holes; one Raw per span, in order.
+    @property
+    def connections(self) -> int:
+        """How often the connection was made."""
+        return self._link.made
 
-        Raises a DriverError when no span can be answered.
-        """
+    async def ask(self, request: Request) -> Answer:
+        """Ask one block, in parts where the device has holes; raises a DriverError when nothing can be answered."""
         async with self._queue:
             answers = await self._read_parts(request)
             self._answering.add(request.unit)
             return answers
 
-    async def _connect(self) -> _Client:
-        if self._client is not None and self._client.connected:
-            return self._client
-        self._disconnect()
-        logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # its failures come back as our errors
-        client = self._client_of_line()
-        if not await client.connect():
-            client.close()
-            raise UnreachableError(f"{self._place} refused the connection or did not answer", link=True)
-        self._client = client
-        return client
-
-    def _client_of_line(self) -> _Client:
-        line = self._line
-        if (serial := line.serial) is not None:
-            return AsyncModbusSerialClient(
-                serial.port, baudrate=serial.baud, parity=serial.parity, bytesize=serial.data_bits,
-                stopbits=serial.stop_bits, timeout=line.timeout_s, retries=0, reconnect_delay=0,
-            )  # fmt: skip
-        framer = FramerType.RTU if line.framing == "rtu" else FramerType.SOCKET
-        return AsyncModbusTcpClient(
-            line.host or "", port=line.port or 0, framer=framer, timeout=line.timeout_s, retries=0, reconnect_delay=0
-        )
-
-    def _disconnect(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
-
-    async def _read_parts(self, request: Request) -> list[Raw]:
+    async def _read_parts(self, request: Request) -> Answer:
         if request in self._splits:
-            return [raw for part in self._splits[request] for raw in await self._read_parts(part)]
-        span = request.spans[0]
-        hole = (request.unit, request.table, span)
-        if len(request.spans) == 1 and self._holes.get(hole, 0.0) > self._monotonic_s():
-            return [_hole(request)]
+            return await self._ask_parts(request, self._splits[request])
+        hole = (request.unit, request.table, request.spans[0])
+        alone = len(request.spans) == 1
+        if alone and self._holes.get(hole, 0.0) > self._monotonic_s():
+            return _hole(request)
         try:
             words = await self._ask_patiently(request)
         except _ReplyError as reply:
             if reply.code in _NO_SUCH_REGISTER:
                 return await self._split(request)
             raise self._explained(request.unit, f"{request.table} {request.table.each}s", reply.code) from None
-        self._holes.pop(hole, None)
-        return [Raw(s, words[s.start - request.start : s.start - request.start + s.count]) for s in request.spans]
+        if alone:
+            self._holes.pop(hole, None)
+        return Answer(request, words, {})
 
-    async def _split(self, request: Request) -> list[Raw]:
+    async def _ask_parts(self, request: Request, parts: Sequence[Request]) -> Answer:
+        return joined(request, [await self._read_parts(part) for part in parts])
+
+    async def _split(self, request: Request) -> Answer:
         """Halve a block that holds a register which the device lacks, and remember."""
         if len(request.spans) == 1:
             self._holes[request.unit, request.table, request.spans[0]] = self._monotonic_s() + HOLE_RETRY_S
-            return [_hole(request)]
+            return _hole(request)
         cut = _cut(request.spans)
         parts = tuple(
             Request(request.unit, request.table, spans) for spans in (request.spans[:cut], request.spans[cut:])
         )
-        answers = [raw for part in parts for raw in await self._read_parts(part)]
+        answer = await self._ask_parts(request, parts)
         self._splits[request] = parts
-        return answers
+        return answer
 
     async def _ask_patiently(self, request: Request) -> tuple[int, ...]:
         """Ask, and once more if the device is busy."""
@@ -180,31 +142,21 @@ class ModbusDriver:
         self._splits = {request: parts for request, parts in self._splits.items() if request.unit != device}
 
     async def _ask(self, request: Request) -> tuple[int, ...]:
-        client = await self._connect()
-        read = {
-            Table.HOLDING: client.read_holding_registers,
-            Table.INPUT: client.read_input_registers,
-            Table.COIL: client.read_coils,
-            Table.DISCRETE: client.read_discrete_inputs,
-        }[request.table]
-        reply = await self._exchange(
-            request.unit, lambda: read(request.start, count=request.count, device_id=request.unit)
-        )
+        read = _READS[request.table]
+        reply = await self._link.exchange(request.unit, lambda client: read(client, request))
         return self._words(request, reply)
 
-    async def _exchange(self, unit: int, ask: Callable[[], Awaitable[ModbusPDU]]) -> ModbusPDU:
-        """Send one question after the line's silence and give the answer to it."""
-        if self._line.delay_s:
-            await asyncio.sleep(self._line.delay_s)
-        try:
-            return await ask()
-        except ModbusException as error:
-            # A late or half answer must not meet the next question: the connection starts afresh.
-            self._disconnect()
-            raise self._failure(unit, error) from None
-        except asyncio.CancelledError:
-            self._disconnect()
-            raise
+    async def identify(self, unit: int) -> dict[str, str]:
+        """Give what a unit says by function 43/14 (section 6.21); nothing where it does not have that."""
+        async with self._queue:
+            try:
+                reply = await self._link.exchange(
+                    unit, lambda client: client.read_device_information(read_code=1, object_id=0, device_id=unit)
+                )
+            except (UnreachableError, MalformedError):
+                return {}
+        told = {} if reply.isError() else getattr(reply, "information", {})
+        return {name: said for number, name in _OBJECTS.items() if (said := _letters(told.get(number, b"")))}
 
     async def write(self, unit: int, table: Table, address: int, words: tuple[int, ...]) -> None:
         """Write a coil by function 5, holding registers by function 6 (one) or 16 (more).
@@ -212,17 +164,7 @@ class ModbusDriver:
         It is not repeated when no answer comes: it may have been done.
         """
         async with self._queue:
-            client = await self._connect()
-            reply = await self._exchange(
-                unit,
-                lambda: (
-                    client.write_coil(address, words[0] != 0, device_id=unit)
-                    if table is Table.COIL
-                    else client.write_register(address, words[0], device_id=unit)
-                    if len(words) == 1
-                    else client.write_registers(address, list(words), device_id=unit)
-                ),
-            )
+            reply = await self._link.exchange(unit, lambda client: _write(client, unit, table, address, words))
         if reply.isError():
             raise self._explained(unit, f"register {address}, which cannot be set so", reply.exception_code)
 
@@ -232,18 +174,12 @@ class ModbusDriver:
         single = request.table.single
         came = len(reply.bits) if single else len(reply.registers)
         if came != (-(-request.count // 8) * 8 if single else request.count):  # bits travel in whole octets
-            self._disconnect()
+            self._link.drop()
             raise MalformedError(
                 f"address {request.unit} on {self._place} sent {came} {request.table.each}s "
                 f"where {request.count} were asked"
             )
         return tuple(int(bit) for bit in reply.bits[: request.count]) if single else tuple(reply.registers)
-
-    def _failure(self, unit: int, error: ModbusException) -> UnreachableError | MalformedError:
-        silent = isinstance(error, ConnectionException) or "No response" in str(error)
-        if silent or not isinstance(error, ModbusIOException):
-            return UnreachableError(f"no answer from address {unit} on {self._place}")
-        return MalformedError(f"address {unit} on {self._place} sent an answer that cannot be read")
 
     def _explained(self, unit: int, what: str, code: int) -> UnreachableError | RefusedError | MisconfiguredError:
         who = f"address {unit} on {self._place}"
@@ -257,81 +193,41 @@ class ModbusDriver:
         return RefusedError(f"{who} refuses {what} (exception {code})")
 
 
-def _hole(request: Request) -> Raw:
-    span = request.spans[0]
-    return Raw(span, None, f"the device has no {request.table} {request.table.each} {span.start}; check its profile")
+def _reading(name: str) -> Callable[[Client, Request], Awaitable[ModbusPDU]]:
+    def read(client: Client, request: Request) -> Awaitable[ModbusPDU]:
+        ask: Awaitable[ModbusPDU] = getattr(client, name)(request.start, count=request.count, device_id=request.unit)
+        return ask
+
+    return read
+
+
+_READS = {
+    Table.HOLDING: _reading("read_holding_registers"),
+    Table.INPUT: _reading("read_input_registers"),
+    Table.COIL: _reading("read_coils"),
+    Table.DISCRETE: _reading("read_discrete_inputs"),
+}
+
+
+def _write(client: Client, unit: int, table: Table, address: int, words: tuple[int, ...]) -> Awaitable[ModbusPDU]:
+    if table is Table.COIL:
+        return client.write_coil(address, words[0] != 0, device_id=unit)
+    if len(words) == 1:
+        return client.write_register(address, words[0], device_id=unit)
+    return client.write_registers(address, list(words), device_id=unit)
+
+
+def _letters(said: object) -> str:
+    text = said.decode("latin-1").strip("\0 ") if isinstance(said, bytes) else ""
+    return text if text.isprintable() else ""
+
+
+def _hole(request: Request) -> Answer:
+    first = request.spans[0].start
+    return none(request, f"the device has no {request.table} {request.table.each} {first}; check its profile")
 
 
 def _cut(spans: tuple[Span, ...]) -> int:
     """Where to part a block: at its widest gap, in the middle when there is none."""
     gaps = [(spans[i].start - spans[i - 1].end, -abs(2 * i - len(spans)), i) for i in range(1, len(spans))]
     return max(gaps)[2]
-
-
-class ModbusStation:
-    """One unit on a line (obeys ``drivers.driver.Station``)."""
-
-    def __init__(self, line: ModbusDriver, device: Device, profile: ModbusProfile) -> None:
-        """Plan the reads of a device."""
-        self._line = line
-        self._device = device
-        self._unit = int(device.address)
-        measures = {measure.name: measure for measure in profile.measure}
-        self._writable = {measure.name: measure.writable for measure in profile.measure}
-        self._registers: list[Register] = [profile.register(measures[asked.measure]) for asked in device.points]
-        self._decoders = [
-            Decoder(register, asked.factor) for register, asked in zip(self._registers, device.points, strict=True)
-        ]
-        self._blocks = blocks(self._unit, profile, self._registers)
-
-    @property
-    def plan(self) -> tuple[str, ...]:
-        """Every request of one reading, in words."""
-        return tuple(str(block.request) for block in self._blocks)
-
-    async def read(self) -> list[Reading]:
-        """Ask all blocks; every reading has the time of the last answer."""
-        raws: dict[int, Raw] = {}
-        for block in self._blocks:
-            for raw, (_, fed) in zip(await self._asked(block.request), block.fed, strict=True):
-                raws.update((number, raw) for number in fed)
-        at = self._line.now()
-        return [self._reading(number, raws[number], at) for number in range(len(self._registers))]
-
-    async def write(self, measure: str, value: float) -> Reading:
-        """Set a measure, in its point's unit, and read it back."""
-        code = f"{self._device.code}.{measure}"
-        number = next((n for n, asked in enumerate(self._device.points) if asked.measure == measure), None)
-        limits = self._writable.get(measure)
-        if number is None or limits is None:
-            raise MisconfiguredError(f"'{code}' cannot be set; its profile does not name it writable")
-        register, factor = self._registers[number], self._device.points[number].factor
-        wanted = unscaled(value, factor)  # in the profile's unit
-        if not limits[0] <= wanted <= limits[1]:
-            raise RefusedError(f"'{code}' can be set from {limits[0]} to {limits[1]}, not to {wanted:f}")
-        words = encode(register, wanted)
-        if register.table is Table.COIL and wanted not in (0, 1):
-            raise RefusedError(f"'{code}' is a coil: 0 or 1, not {wanted:f}")
-        await self._line.write(self._unit, register.table, register.address, words)
-        span = Span(register.address, register.encoding.words)
-        (raw,) = await self._asked(Request(self._unit, register.table, (span,)))
-        held = self._reading(number, raw, self._line.now())
-        step = float(self._device.points[number].point.resolution)
-        if held.value is not None and abs(held.value - value) > step:
-            raise RefusedError(f"'{code}' was set to {value:g}, but the device holds {held.value:g}", held=held.value)
-        return held
-
-    async def _asked(self, request: Request) -> list[Raw]:
-        try:
-            return await self._line.ask(request)
-        except UnreachableError:
-            raise
-        except DriverError as error:
-            return [Raw(span, None, str(error)) for span in request.spans]
-
-    def _reading(self, number: int, raw: Raw, at: datetime) -> Reading:
-        code = self._device.points[number].point.code
-        if raw.words is None:
-            return Reading(code, at, None, Quality.BAD, error=raw.error)
-        value, error = self._decoders[number](raw.words)
-        return Reading(code, at, value, Quality.BAD if value is None else Quality.GOOD, raw.words, error)

@@ -61,6 +61,11 @@ class Encoding(StrEnum):
         return self in (Encoding.FLOAT32, Encoding.FLOAT64)
 
     @property
+    def whole(self) -> bool:
+        """Whether it is a plain integer."""
+        return "int" in self.value
+
+    @property
     def decimal(self) -> bool:
         """Whether every four bits are a decimal digit."""
         return self in (Encoding.BCD16, Encoding.BCD32)
@@ -90,7 +95,8 @@ class Register:
     """Where one value stands and how it is read.
 
     ``scale`` turns the raw number into the point's unit; ``missing`` are raw patterns (unsigned, as wide as the
-    value) that mean "not available"; ``bit`` picks one flag of a ``bits`` word, 0 is the least significant.
+    value) that mean "not available"; ``bit`` picks one flag of a ``bits`` word, 0 is the least significant;
+    ``exponent`` is where the device keeps a power of ten for the number, in the same table (SunSpec's scale factors).
     """
 
     table: Table
@@ -100,6 +106,7 @@ class Register:
     scale: Decimal = Decimal(1)
     missing: tuple[int, ...] = ()
     bit: int | None = None
+    exponent: int | None = None
 
     @property
     def end(self) -> int:

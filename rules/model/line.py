@@ -55,16 +55,29 @@ class _Wire(_Line):
 
 
 class ModbusLine(_Wire):
-    """Modbus TCP, RTU on a serial port, or RTU frames through TCP (``framing`` = "rtu" with a host)."""
+    """Modbus TCP, RTU on a serial port, or RTU frames through TCP (``framing`` = "rtu" with a host).
+
+    ``connect_delay_s`` is how long a converter needs after the connection before it passes anything on; ``echoes`` is
+    false for a gateway that does not repeat the transaction number of the question.
+    """
 
     driver: Literal["modbus"]
     framing: Literal["tcp", "rtu"] | None = None  # None: tcp with a host, rtu with a serial port
+    connect_delay_s: Annotated[float, Field(ge=0, le=30)] = 0.0
+    echoes: bool = True
 
     @model_validator(mode="after")
     def _framed(self) -> Self:
         if self.serial is not None and self.framing == "tcp":
             raise ValueError("a serial port carries rtu frames; leave framing out")
+        if self.rtu and not self.echoes:
+            raise ValueError("rtu frames have no transaction number; leave echoes out")
         return self
+
+    @property
+    def rtu(self) -> bool:
+        """Whether frames are those of a serial line."""
+        return self.serial is not None or self.framing == "rtu"
 
 
 class BacnetLine(_Line):
@@ -170,6 +183,7 @@ Line = Annotated[AnyLine, Field(discriminator="driver")]
 Wire = ModbusLine | Dlt645Line | Cjt188Line | MbusLine
 
 MODBUS_ADDRESS_MAX = 247
+MODBUS_TCP_ADDRESS_MAX = 255  # a device with a TCP port of its own is often 255 or 0
 BACNET_INSTANCE_MAX = 4194302
 MBUS_PRIMARY_MAX = 250
 OSDP_MAX = 126
@@ -178,6 +192,10 @@ TOKEN_CHARACTERS_MAX = 64
 
 def _modbus(text: str) -> bool:
     return text.isdecimal() and 1 <= int(text) <= MODBUS_ADDRESS_MAX
+
+
+def _modbus_tcp(text: str) -> bool:
+    return text.isdecimal() and int(text) <= MODBUS_TCP_ADDRESS_MAX
 
 
 def _bacnet(text: str) -> bool:
@@ -193,6 +211,7 @@ def _mbus(text: str) -> bool:
 
 _FORMS: dict[str, tuple[Callable[[str], bool], str]] = {
     "modbus": (_modbus, f"a number from 1 to {MODBUS_ADDRESS_MAX}"),
+    "modbus-tcp": (_modbus_tcp, f"a number from 0 to {MODBUS_TCP_ADDRESS_MAX}"),
     "bacnet": (_bacnet, "a device number, with its address after an @ where Who-Is does not find it (1001@10.0.0.7)"),
     "opcua": (lambda text: not text, "left out: the server is the device"),
     "dlt645": (lambda text: bool(re.fullmatch(r"\d{1,12}", text)), "the meter's number, up to 12 digits"),
@@ -204,7 +223,8 @@ _FORMS: dict[str, tuple[Callable[[str], bool], str]] = {
 }
 
 
-def address_fault(driver: str, address: str) -> str:
-    """Give what the address of a device on a line of this driver has to be; '' if it is that."""
-    right, form = _FORMS[driver]
+def address_fault(line: AnyLine, address: str) -> str:
+    """Give what the address of a device on this line has to be; '' if it is that."""
+    tcp = isinstance(line, ModbusLine) and not line.rtu
+    right, form = _FORMS["modbus-tcp" if tcp else line.driver]
     return "" if right(address) else form

@@ -1,15 +1,14 @@
 """A reading: what one point said at one moment."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from rules.model.quality import Quality
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One reading, identified by (point, at).
+class Reading(NamedTuple):
+    """One reading, identified by (point, at).  A tuple: a gateway makes ten thousand of them a second.
 
     ``at`` is aware UTC.  ``value`` is None exactly when there is none to show (quality BAD):
     missing is never zero.  ``raw`` holds the registers as read and ``error`` the reason for a bad

@@ -108,7 +108,8 @@ class Device(Named):
     ``space`` is where it hangs (building, floor or unit), ``serves`` the units that a tenant meter measures,
     ``parent`` the meter upstream, ``multiplier`` the CT/PT ratio between meter face and consumption,
     ``units`` the unit per measure where the site expects another spelling than the profile, ``zone`` what a camera or
-    a door watches, ``watch`` what a camera looks out for.
+    a door watches, ``watch`` what a camera looks out for, ``serial`` what stands on the device: another in its place is
+    told of.
     """
 
     line: Code
@@ -123,8 +124,9 @@ class Device(Named):
     units: Mapping[str, str] = Field(default_factory=dict)
     zone: Code | None = None
     watch: Watch | None = None
+    serial: Annotated[str, Field(max_length=64)] = ""
 
-    @field_validator("address", mode="before")
+    @field_validator("address", "serial", mode="before")
     @classmethod
     def _number_or_text(cls, value: object) -> object:
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -329,13 +331,13 @@ def _dangling(site: SiteFile) -> Iterable[str]:
 
 
 def _misaddressed(site: SiteFile) -> Iterable[str]:
-    drivers = {line.code: line.driver for line in site.line}
+    lines = {line.code: line for line in site.line}
     for device in site.device:
-        form = address_fault(drivers[device.line], device.address) if device.line in drivers else ""
+        form = address_fault(lines[device.line], device.address) if device.line in lines else ""
         if form:
             said = f"its address on line '{device.line}' is {form}, but the file has '{device.address}'"
             yield f"device '{device.code}': {said}."
-        if device.watch is not None and drivers.get(device.line, "camera") != "camera":
+        if device.watch is not None and device.line in lines and lines[device.line].driver != "camera":
             yield f"device '{device.code}' has a watch, but line '{device.line}' is no camera; take the watch out."
 
 

@@ -1,13 +1,19 @@
 """A Modbus device, written from the specification alone: over TCP frames, or RTU frames through TCP."""
 
+import asyncio
+import os
 import struct
+import tempfile
+import tty
+from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 
 from drivers.catalogue import parse
 from drivers.driver import Asked, Device
-from rules.model.line import ModbusLine
+from rules.model.line import ModbusLine, Serial
 from rules.model.point import Point
-from tests.contract.ground import COUNTER, GAUGE, SETPOINT
+from tests.contract.ground import COUNTER, GAUGE, SETPOINT, Trouble
 from tests.contract.meter_ground import TIMEOUT_S, MeterGround
 from tests.field import HOST
 
@@ -114,3 +120,62 @@ class ModbusGround(MeterGround):
     def refusal(self, question: bytes) -> bytes:
         function = question[7] if self.framing == "tcp" else question[1]
         return self._framed(question, bytes([function | FAULT, 1]))
+
+
+class SerialModbusGround(ModbusGround):
+    """The same device on a serial port: one end of a pseudo-terminal, under a name that outlives it."""
+
+    def __init__(self) -> None:
+        super().__init__("rtu")
+        self._port = Path(tempfile.gettempdir()) / f"plantroom-tty-{os.getpid()}-{self.port}"
+        self._ends: tuple[int, int] | None = None
+        self._heard = b""
+        serial = Serial(port=str(self._port), baud=115_200, parity="N")  # a pseudo-terminal has no parity
+        self.line = ModbusLine(driver="modbus", code="L", gateway="G", serial=serial, poll_s=1, timeout_s=TIMEOUT_S)
+
+    async def start(self) -> None:
+        self._ends = os.openpty()
+        tty.setraw(self._ends[1])
+        os.set_blocking(self._ends[0], False)
+        self._port.symlink_to(os.ttyname(self._ends[1]))
+        asyncio.get_running_loop().add_reader(self._ends[0], self._take)
+
+    async def stop(self) -> None:
+        if self._ends is None:
+            return
+        asyncio.get_running_loop().remove_reader(self._ends[0])
+        self._port.unlink()
+        for end in self._ends:
+            os.close(end)
+        self._ends, self._heard = None, b""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _take(self) -> None:
+        assert self._ends is not None
+        with suppress(OSError):
+            self._heard += os.read(self._ends[0], 500)
+        question, self._heard = self.split(self._heard)
+        if question is not None:
+            self.asked.append(question)
+            task = asyncio.create_task(self._say(question))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _say(self, question: bytes) -> None:
+        with suppress(ConnectionError):
+            await self._reply(question, self)  # type: ignore[arg-type]  # it writes as a stream does
+
+    def write(self, data: bytes) -> None:
+        if self._ends is not None:
+            with suppress(BlockingIOError):  # nobody reads: what is said on a line is gone
+                os.write(self._ends[0], data)
+
+    async def drain(self) -> None:
+        await asyncio.sleep(0)
+        if self.how is not Trouble.HUGE and self._flooding:
+            raise ConnectionError
+        self._flooding = self.how is Trouble.HUGE
+
+    _flooding = False

@@ -7,7 +7,7 @@ from tests.contract.ground_bacnet import BacnetGround
 from tests.contract.ground_cjt188 import Cjt188Ground
 from tests.contract.ground_dlt645 import Dlt645Ground
 from tests.contract.ground_mbus import SECONDARY, MbusGround
-from tests.contract.ground_modbus import ModbusGround
+from tests.contract.ground_modbus import ModbusGround, SerialModbusGround
 from tests.contract.ground_opcua import OpcuaGround
 
 GROUNDS: Mapping[str, Callable[[], Ground]] = {
@@ -18,5 +18,6 @@ GROUNDS: Mapping[str, Callable[[], Ground]] = {
     "mbus-secondary": lambda: MbusGround(SECONDARY, apart=True),
     "modbus-tcp": lambda: ModbusGround("tcp"),
     "modbus-rtu-over-tcp": lambda: ModbusGround("rtu"),
+    "modbus-rtu-serial": SerialModbusGround,
     "opcua": OpcuaGround,
 }

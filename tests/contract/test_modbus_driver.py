@@ -43,7 +43,7 @@ async def line(*meters: Meter) -> AsyncIterator[ModbusDriver]:
 async def test_one_block_is_one_request_and_gives_every_span() -> None:
     meter = Meter(1, dict(REGISTERS))
     async with line(meter) as driver:
-        answers = await driver.ask(BLOCK)
+        answers = (await driver.ask(BLOCK)).raws
     assert [raw.words for raw in answers] == [(1, 2), (3, 4), (5,), (6,)]
     assert meter.asked == [(0, 11)]
 
@@ -51,11 +51,11 @@ async def test_one_block_is_one_request_and_gives_every_span() -> None:
 async def test_a_busy_device_is_asked_once_more_later() -> None:
     meter = Meter(1, dict(REGISTERS), replies=[ExcCodes.DEVICE_BUSY])
     async with line(meter) as driver:
-        assert (await driver.ask(BLOCK))[0].words == (1, 2)
+        assert (await driver.ask(BLOCK)).raws[0].words == (1, 2)
         meter.replies = [ExcCodes.DEVICE_BUSY, ExcCodes.DEVICE_BUSY]
         with pytest.raises(UnreachableError, match="busy"):
             await driver.ask(BLOCK)
-        assert (await driver.ask(BLOCK))[0].words == (1, 2)
+        assert (await driver.ask(BLOCK)).raws[0].words == (1, 2)
 
 
 async def test_a_hole_splits_the_block_and_is_remembered_then_asked_again() -> None:
@@ -63,30 +63,30 @@ async def test_a_hole_splits_the_block_and_is_remembered_then_asked_again() -> N
     port = free_port()
     async with serving(port, meter):
         driver = driver_at(port, lambda: now[0])
-        answers = await driver.ask(BLOCK)
+        answers = (await driver.ask(BLOCK)).raws
         assert [raw.words for raw in answers] == [(1, 2), None, (5,), (6,)]
         assert "no holding register 2" in answers[1].error
         meter.asked.clear()
-        assert await driver.ask(BLOCK) == answers
+        assert (await driver.ask(BLOCK)).raws == answers
         assert not any(start <= 2 < start + count for start, count in meter.asked)
         meter.holes.clear()
         now[0] += HOLE_RETRY_S + 1
-        assert (await driver.ask(BLOCK))[1].words == (3, 4)
+        assert (await driver.ask(BLOCK)).raws[1].words == (3, 4)
         await driver.close()
 
 
 async def test_a_dead_unit_costs_its_neighbour_one_time_out_and_no_more() -> None:
     live, dead = Meter(1, dict(REGISTERS)), Meter(2, silent=True)
     async with line(live, dead) as driver:
-        assert (await driver.ask(BLOCK))[0].words == (1, 2)
+        assert (await driver.ask(BLOCK)).raws[0].words == (1, 2)
         started_s = time.monotonic()
         with pytest.raises(UnreachableError, match="no answer from address 2") as caught:
             await driver.ask(Request(2, Table.HOLDING, (Span(0, 1),)))
         assert not caught.value.link
-        assert (await driver.ask(BLOCK))[0].words == (1, 2)
+        assert (await driver.ask(BLOCK)).raws[0].words == (1, 2)
         assert time.monotonic() - started_s < 0.8
         dead.silent = False
-        assert (await driver.ask(Request(2, Table.HOLDING, (Span(0, 1),))))[0].words == (0,)
+        assert (await driver.ask(Request(2, Table.HOLDING, (Span(0, 1),)))).raws[0].words == (0,)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ async def test_a_server_that_restarts_is_read_again_at_once() -> None:
         await driver.ask(BLOCK)
     assert caught.value.link
     async with serving(port, meter):
-        assert (await driver.ask(BLOCK))[0].words == (1, 2)
+        assert (await driver.ask(BLOCK)).raws[0].words == (1, 2)
         await driver.close()
         await driver.close()
 
@@ -171,7 +171,7 @@ async def test_half_a_frame_is_no_answer_and_does_not_poison_the_next() -> None:
     async with raw_server(reply) as driver:
         with pytest.raises(UnreachableError):
             await driver.ask(ONE)
-        assert (await driver.ask(ONE))[0].words == (8,)
+        assert (await driver.ask(ONE)).raws[0].words == (8,)
 
 
 async def test_too_few_registers_are_malformed_not_zero() -> None:
@@ -196,7 +196,7 @@ async def test_a_late_answer_is_not_taken_for_the_next_one() -> None:
         with pytest.raises(UnreachableError):
             await driver.ask(ONE)
         await asyncio.sleep(0.2)
-        assert (await driver.ask(ONE))[0].words == (2,)
+        assert (await driver.ask(ONE)).raws[0].words == (2,)
 
 
 async def test_noise_instead_of_modbus_is_an_error_with_a_sentence() -> None:

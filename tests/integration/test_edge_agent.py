@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.broker import Broker as EmbeddedBroker
+from edge_agent import nameplate
 from edge_agent.agent import run
 from edge_agent.check import check, read
 from edge_agent.config import EdgeConfig, load
@@ -260,3 +261,14 @@ async def test_check_and_read_say_what_is_there_and_who_is_not(tmp_path: Path) -
     assert (energy["quality"], energy["raw"], energy["error"]) == ("good", [0, 12345], "")
     assert (voltage["value"], voltage["quality"]) == (None, "bad")
     assert "does not exist" in (await check(tmp_path / "none.toml")).problems[0]
+
+
+async def test_what_devices_say_that_they_are_is_read_beside_what_the_site_file_says(tmp_path: Path) -> None:
+    port = free_port()
+    path = write_site(tmp_path, site_text(port, device_text("EM-1", 1, more="serial = 65538") + device_text("EM-2", 2)))
+    assert load(path).devices[0].serial == "65538"
+    async with serving(port, Meter(1, {20: 1, 21: 2}), Meter(2, holes={20, 21})):
+        told = await nameplate.read(path)
+    assert told == {"EM-1": {"serial": "65538"}}
+    assert nameplate.sentence("EM-1", told["EM-1"]) == "EM-1: serial 65538"
+    assert await nameplate.read(path) == {}

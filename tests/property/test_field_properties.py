@@ -13,14 +13,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drivers.errors import RefusedError
+from drivers.modbus.answer import Answer
+from drivers.modbus.batch import BlockDecoder
 from drivers.modbus.blocks import Block, Span, blocks
 from drivers.modbus.decode import Decoder, encode
 from drivers.modbus.profile import ModbusProfile
 from drivers.modbus.registers import Encoding, Order, Register, Table
 from drivers.number import Decoded, Scale, scaled
+from edge_agent.change import HEARTBEAT, News
 from edge_agent.frame import Frame
+from edge_agent.packing import pack, unpack
 from edge_agent.spool import Spool
 from edge_agent.window import WINDOW_FRAMES, Window
+from rules.model.point import Kind, Point
 from rules.model.quality import Quality
 from rules.model.reading import Reading, exact
 
@@ -238,3 +243,105 @@ def test_go_back_n_delivers_everything_in_order_over_any_bad_link(fates: list[st
     else:
         now_s += 1000
     assert hub == total
+
+
+MOMENTS = st.integers(0, 10**12).map(lambda ms: START + timedelta(milliseconds=ms))
+FIGURES = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+READINGS = st.tuples(st.sampled_from(["D.a", "D.b", "D.c_1"]), MOMENTS, FIGURES, st.sampled_from(Quality)).map(
+    lambda row: Reading(*row)
+)
+
+
+@given(st.lists(READINGS, max_size=8))
+def test_what_is_packed_for_the_spool_comes_out_again_to_the_last_bit(readings: list[Reading]) -> None:
+    assert list(unpack("D", pack("D", readings))) == readings
+
+
+def test_a_value_that_is_no_number_is_not_packed_and_rows_of_older_spools_are_read() -> None:
+    with pytest.raises(ValueError, match="no number"):
+        pack("D", [Reading("D.a", START, float("inf"), Quality.GOOD)])
+    old = f'[["a",{int(START.timestamp() * 1000)},0.1,192],["b",{int(START.timestamp() * 1000)},null,0]]'
+    assert list(unpack("D", old)) == [
+        Reading("D.a", START, 0.1, Quality.GOOD),
+        Reading("D.b", START, None, Quality.BAD),
+    ]
+    for none_of_ours in ("{}", '{"m":[],"at":0,"v":"AAA=","q":0}', "nonsense"):
+        with pytest.raises(ValueError, match=r"."):
+            list(unpack("D", none_of_ours))
+
+
+@st.composite
+def reading_profiles(draw: st.DrawFn) -> ModbusProfile:
+    """Any mixture of encodings, orders, scales and 'missing' patterns side by side."""
+    measures: list[dict[str, object]] = []
+    address = 0
+    for i in range(draw(st.integers(1, 12))):
+        encoding = draw(st.sampled_from(list(Encoding)))
+        one = {
+            "name": f"m{i}", "kind": "gauge", "unit": "", "address": address, "encoding": encoding.value,
+            "order": draw(st.sampled_from(list(Order))).value, "resolution": Decimal("0.001"),
+            "scale": draw(st.sampled_from([Decimal(s) for s in ("1", "0.1", "0.01", "0.001", "5", "1000", "0.3")])),
+            "missing": draw(st.sampled_from([(), (0,), (0x7FFF,)])),
+        }  # fmt: skip
+        if encoding is Encoding.BITS and draw(st.booleans()):
+            one["bit"] = draw(st.integers(0, 15))
+        measures.append(one)
+        address += encoding.words + draw(st.integers(0, 2))
+    return ModbusProfile.model_validate({"code": "x", "title": "X", "table": "holding", "measure": measures})
+
+
+@given(reading_profiles(), st.data())
+def test_a_block_read_at_once_gives_what_its_registers_give_one_by_one(
+    profile: ModbusProfile, data: st.DataObject
+) -> None:
+    registers, plan = planned(profile)
+    decoders = [Decoder(register) for register in registers]
+    for block in plan:
+        count = block.request.count
+        word = st.sampled_from([0, 1, 0x7FFF, 0x7FC0, 0x8000, 0xFFFF, 0x1234]) | st.integers(0, 0xFFFF)
+        words = tuple(data.draw(st.lists(word, min_size=count, max_size=count)))
+        failed = {span: "gone" for span in block.request.spans if data.draw(st.integers(0, 9)) == 0}
+        answer, decoder = Answer(block.request, words, failed), BlockDecoder(block, registers, decoders)
+        values, raws, errors = decoder(answer)
+        one_by_one = [(number, answer.raw(span)) for span, fed in block.fed for number in fed]
+        for place, (number, raw) in enumerate(one_by_one):
+            value, error = (None, raw.error) if raw.words is None else decoders[number](raw.words)
+            assert (decoder.numbers[place], raws[place]) == (number, raw.words or ())
+            assert (repr(values[place]), errors.get(place, "")) == (repr(value), error)
+
+
+SAID = st.tuples(st.sampled_from("abc"), st.none() | st.integers(0, 40).map(lambda n: n / 10), st.sampled_from(Quality))
+CHANGES = st.lists(st.lists(SAID, max_size=4), max_size=12)
+
+
+@given(CHANGES, st.integers(1, 40))
+def test_what_is_news_of_a_poll_is_what_its_rule_says_of_each_reading(
+    polls: list[list[tuple[str, float | None, Quality]]], every_s: int
+) -> None:
+    points = [
+        Point("D.a", "D", "a", Kind.GAUGE, "", Decimal(1), deadband=0.5),
+        Point("D.b", "D", "b", Kind.STATE, "", Decimal(1)),
+        Point("D.c", "D", "c", Kind.COUNTER, "", Decimal(1), Decimal(1000)),
+    ]
+    news, last = News(points), dict[str, Reading]()
+    for number, poll in enumerate(polls):
+        at = START + timedelta(seconds=number * every_s)
+        readings = [Reading(f"D.{name}", at, value, quality) for name, value, quality in poll]
+        due = []
+        for reading in readings:
+            if goes(next(p for p in points if p.code == reading.point), last.get(reading.point), reading):
+                last[reading.point] = reading
+                due.append(reading)
+        assert news.of(readings) == due
+
+
+def goes(point: Point, last: Reading | None, reading: Reading) -> bool:
+    """The rule of ``News``, for one reading."""
+    if point.kind is Kind.COUNTER or last is None or reading.quality is not last.quality:
+        return True
+    if reading.at - last.at >= HEARTBEAT:
+        return True
+    if reading.value is None or last.value is None:
+        return reading.value is not last.value
+    moved = abs(reading.value - last.value)
+    return moved > 0 and moved >= point.deadband

@@ -3,7 +3,7 @@ from decimal import Decimal
 
 import pytest
 
-from edge_agent.change import worth_sending
+from edge_agent.change import News
 from edge_agent.clock import Clock
 from rules.model.point import Kind, Point
 from rules.model.quality import Quality
@@ -118,4 +118,6 @@ def reading(value: float | None, after: timedelta = timedelta(0), quality: Quali
 def test_what_changed_goes_out_and_counters_always_do(
     point: Point, last: Reading | None, new: Reading, goes: bool
 ) -> None:
-    assert worth_sending(point, last, new) is goes
+    news = News([point])
+    news.note([last._replace(point=point.code)] if last else [])
+    assert bool(news.of([new._replace(point=point.code)])) is goes

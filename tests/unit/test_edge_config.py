@@ -43,7 +43,7 @@ def test_a_site_file_becomes_points_with_registers(tmp_path: Path) -> None:
         (site_text(1502).replace("port = 1502\n", ""), "needs a port"),
         (site_text(1502, device_text("A", 1) + device_text("B", 1)), "already has"),
         (site_text(1502, device_text("A", 1, "rs-em9")), "there is no profile 'rs-em9'"),
-        (site_text(1502, device_text("A", 900)), "is a number from 1 to 247"),
+        (site_text(1502, device_text("A", 900)), "is a number from 0 to 255"),
         (site_text(1502, device_text("A", 1, more='units = { energy = "kW" }')), "the meter has 'kWh'"),
         (site_text(1502, device_text("A", 1, more='units = { energy = "J" }')), "no exact step"),
         (site_text(1502, device_text("A", 1, more='units = { energy = "kWhh" }')), "is not a unit"),

@@ -1,6 +1,7 @@
 """The poller against a driver with a memory, on clocks that the test moves."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,13 +13,14 @@ import pytest
 
 from drivers.driver import Device
 from drivers.errors import MalformedError, UnreachableError
+from edge_agent import poller
 from edge_agent.config import EdgeConfig, load
 from edge_agent.frame import Frame
 from edge_agent.health import Health
 from edge_agent.poller import DEVICE_BACKOFF_MAX_S, LinePoller
 from edge_agent.retention import Retention
 from edge_agent.roster import Roster
-from edge_agent.spool import Spool
+from edge_agent.spool import Spool, SpoolFullError
 from rules.model.event import BadgeEvent, Event
 from rules.model.quality import Quality
 from rules.model.reading import Reading
@@ -86,6 +88,7 @@ class Bench:
     """One poller with everything around it."""
 
     def __init__(self, config: EdgeConfig, spool: Spool) -> None:
+        self.config = config
         self.now_s = 0.0
         self.driver = FakeDriver(now=lambda: START + timedelta(seconds=self.now_s))
         self.publisher = FakePublisher()
@@ -236,3 +239,49 @@ async def test_what_a_door_tells_is_spooled_a_frame_each_and_waits_while_there_i
     assert [frame.event for frame in frames if frame.event] == told[:3]
     await bench.poll(1)
     assert sum(frame.event is not None for frame in bench.spool.pending(0, 100)) == 3
+
+
+async def test_a_disk_that_is_slow_does_not_hold_the_line_and_takes_larger_bites(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, bites, may_write = bench.spool.append, [], threading.Event()
+
+    def slowly(frames: list[Frame]) -> int:
+        may_write.wait(5)
+        bites.append(len(frames))
+        return append(frames)
+
+    monkeypatch.setattr(bench.spool, "append", slowly)
+    for _ in range(4):
+        bench.now_s += 60
+        await bench.poller.cycle()
+    assert (bench.driver.asked, bench.spool.last_number) == ([1, 2] * 4, 0)
+    may_write.set()
+    await bench.poller.settle()
+    assert bites == [1, 7]
+    assert len(bench.spooled("EM-1")) == len(bench.spooled("EM-2")) == 4
+
+
+async def test_what_the_spool_refuses_is_news_again_at_the_next_poll(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+
+        def refuse(_frames: list[Frame]) -> int:
+            raise SpoolFullError("full")
+
+        full.setattr(bench.spool, "append", refuse)
+        await bench.poll()
+    assert bench.spooled("EM-1") == []
+    await bench.poll(1)
+    assert [count for count, _ in bench.spooled("EM-1")] == [len(bench.config.lines[0].devices[0].points)]
+
+
+async def test_a_device_of_very_many_points_is_cut_into_frames_that_travel(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poller, "FRAME_READINGS_MAX", 4)
+    await bench.poll()
+    counts = [count for count, _ in bench.spooled("EM-1")]
+    assert sum(counts) == len(bench.config.lines[0].devices[0].points)
+    assert max(counts) == 4

@@ -10,7 +10,7 @@ import pytest
 
 from drivers.driver import Device, Parallel
 from drivers.errors import UnreachableError
-from edge_agent.change import news
+from edge_agent.change import News
 from edge_agent.config import load
 from edge_agent.spool import Spool
 from rules.model.point import Kind, Point
@@ -113,5 +113,7 @@ def test_of_several_readings_of_a_point_each_is_compared_with_the_one_before() -
     point = Point("A.t", "A", "t", Kind.GAUGE, "°C", Decimal("0.1"), deadband=0.5)
     values = (20.0, 25.0, 20.0, 20.1)
     at = [Reading("A.t", START + timedelta(seconds=n), value, Quality.GOOD) for n, value in enumerate(values)]
-    kept = news({"A.t": point}, {"A.t": at[0]}, at[1:])
+    news = News([point])
+    news.note(at[:1])
+    kept = news.of(at[1:])
     assert [reading.value for reading in kept] == [25.0, 20.0]
