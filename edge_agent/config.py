@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Literal
 from drivers import catalogue
 from drivers.driver import Asked, Device
 from drivers.profile import InvalidProfileError, Measure, Settable
+from edge_agent import local
+from edge_agent.local import Local
 from edge_agent.retention import Retention
 from rules.control.command import Allowance
 from rules.model import quantity, site
@@ -55,6 +57,7 @@ class EdgeConfig:
     spool_max_days: int = 366
     spool_when_full: Literal["refuse", "drop_oldest"] = "refuse"
     backfill_per_s: int = 10_000
+    local: Local = field(default_factory=Local)
 
     @property
     def devices(self) -> tuple[Device, ...]:
@@ -65,6 +68,7 @@ class EdgeConfig:
     def retention(self) -> Retention:
         """What the spool keeps when it has more than it may."""
         loose = {p.point.code for d in self.devices for p in d.points if p.point.kind is not Kind.COUNTER}
+        loose |= {point.code for point in self.local.points}
         return Retention(self.spool_max_mb, self.spool_max_days, self.spool_when_full, frozenset(loose))
 
 
@@ -85,6 +89,10 @@ def load_all(path: Path) -> tuple[EdgeConfig, ...]:
     file, devices = read(path)
     if not file.gateway:
         raise InvalidConfigError([f"{path}: the file has no gateway; add a [[gateway]] with its code."])
+    problems = list(local.strays(file))
+    own = {one.code: local.build(file, one.code, devices, problems) for one in file.gateway}
+    if problems:
+        raise InvalidConfigError([f"{path}: {problem}" for problem in problems])
     return tuple(
         EdgeConfig(
             site=file.site.code,
@@ -101,6 +109,7 @@ def load_all(path: Path) -> tuple[EdgeConfig, ...]:
             spool_max_days=gateway.spool_max_days,
             spool_when_full=gateway.spool_when_full,
             backfill_per_s=gateway.backfill_per_s,
+            local=own[gateway.code],
         )
         for gateway in file.gateway
     )

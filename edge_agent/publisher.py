@@ -100,6 +100,11 @@ class Publisher:
             self._rebirth_due |= len(self._turns) > TURNS_MAX  # births say it all in one go
             self.nudge()
 
+    def redeclare(self, device: str) -> None:
+        """Say that the points of a device are others now, before anything else is said of it."""
+        self._roster.unborn.add(device)
+        self.nudge()
+
     async def run(self) -> None:
         """Connect, serve and reconnect until cancelled."""
         wait_s = RECONNECT_FIRST_S
@@ -196,6 +201,7 @@ class Publisher:
         for device in self._roster.members:
             self._bear_device(link, device)
         last = self._spool.last_number
+        self._roster.unborn.clear()
         self._turns = deque((last, device) for device, m in self._roster.members.items() if not m.alive)
         self._outflow.bear()
         if self._commander is not None:
@@ -217,13 +223,25 @@ class Publisher:
             self._health.rebirths += 1
             self._bear(link)
         self._answer(link)
+        self._bear_unborn(link)
         await self._outflow.send(
-            lambda device, metrics: self._say(link, Verb.DDATA, metrics, device),
+            lambda device, metrics: self._say_data(link, device, metrics),
             lambda number: self._say_turns(link, number),
             unconfirmed=bool(link.unconfirmed),
         )
         if now_s >= self._report_s:
             await self._report(link, now_s)
+
+    def _bear_unborn(self, link: Link) -> None:
+        for device in sorted(self._roster.unborn & self._roster.members.keys()):
+            self._bear_device(link, device)
+            if not self._roster.members[device].alive:
+                self._say(link, Verb.DDEATH, (), device)
+        self._roster.unborn.clear()
+
+    def _say_data(self, link: Link, device: str, metrics: tuple[Metric, ...]) -> int:
+        self._bear_unborn(link)
+        return self._say(link, Verb.DDATA, metrics, device)
 
     def _answer(self, link: Link) -> None:
         while self._commander is not None and (answers := self._commander.answers()):
@@ -232,7 +250,10 @@ class Publisher:
     def _say_turns(self, link: Link, up_to: int) -> None:
         while self._turns and self._turns[0][0] <= up_to:
             _, device = self._turns.popleft()
-            if self._roster.members[device].alive:
+            member = self._roster.members.get(device)
+            if member is None:  # it has left, and nothing waits of it
+                continue
+            if member.alive:
                 self._bear_device(link, device)
             else:
                 self._say(link, Verb.DDEATH, (), device)

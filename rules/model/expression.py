@@ -123,7 +123,7 @@ def parse(text: str) -> Expression:
     """Read an expression; raises InvalidExpressionError."""
     if len(text) > CHARACTERS_MAX:
         raise InvalidExpressionError(
-            f"an expression has at most {CHARACTERS_MAX} characters, this one {len(text)}; make a derived point of a part"
+            f"an expression has at most {CHARACTERS_MAX} characters, not {len(text)}; make a derived point of a part"
         )
     try:
         with warnings.catch_warnings():
@@ -166,7 +166,7 @@ class _Reader:
         self._nodes += 1
         if self._nodes > NODES_MAX or depth > DEPTH_MAX:
             raise InvalidExpressionError(
-                f"an expression has at most {NODES_MAX} parts, {DEPTH_MAX} within each other; make a derived point of some"
+                f"an expression has at most {NODES_MAX} parts, {DEPTH_MAX} deep; make a derived point of some of them"
             )
 
     def number(self, node: ast.expr, depth: int) -> Numeric:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rules.model.dimension import fit
 from rules.model.evaluation import Missing, evaluate
-from rules.model.expression import Expression, InvalidExpressionError, condition, formula, parse
+from rules.model.expression import InvalidExpressionError, condition, formula, parse
 
 POINTS = {"A.x": 3.5, "B.y": -2.0, "C.z": 0.0, "D.w": 1e6}
 numbers = st.one_of(
@@ -47,7 +47,7 @@ def python_says(text: str) -> float | bool | None:
     for code, value in POINTS.items():
         text = text.replace(f"'{code}'", f"({value!r})")
     try:
-        result: float | bool = eval(text, {"__builtins__": {"abs": abs, "min": min, "max": max}})  # noqa: S307  # ours
+        result: float | bool = eval(text, {"__builtins__": {"abs": abs, "min": min, "max": max}})
     except ZeroDivisionError:
         return None
     return result if math.isfinite(result) else None
@@ -65,10 +65,12 @@ def test_a_good_expression_says_what_python_says(text: str) -> None:
 
 @given(st.one_of(st.text(max_size=60), st.text("'AB.xy0123456789+-*/<>=()[]{}:,ifelsndotrmaxb ", max_size=80)))
 def test_no_text_breaks_the_reader(text: str) -> None:
+    said = ""
     try:
-        assert isinstance(parse(text), Expression)
+        parse(text)
     except InvalidExpressionError as error:
-        assert len(str(error)) < 400
+        said = str(error)
+    assert len(said) < 400
 
 
 @given(good, st.sampled_from(sorted(POINTS)))
