@@ -27,7 +27,8 @@ async def run(
 
     ``backfill`` is a logger file that is spooled once, before polling starts; ``site`` the file that ``config`` comes
     from, which is applied again whenever it changes.  Raises SpoolUnusableError when another agent holds the spool,
-    JournalError for one of commands that cannot be written, InvalidBackfillError for a bad file; a dead broker or device only makes it wait.
+    JournalError for one of commands that cannot be written, InvalidBackfillError for a bad file; a dead broker or
+    device only makes it wait.
     """
     path = data_dir / f"edge-{config.gateway}.sqlite"
     spool = await asyncio.to_thread(Spool, path, max_mb=config.spool_max_mb)

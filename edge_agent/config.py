@@ -18,6 +18,7 @@ from rules.control.command import Allowance
 from rules.model import quantity, site
 from rules.model.line import AnyLine
 from rules.model.point import Kind, Point
+from rules.model.whereabouts import Whereabouts, located
 
 SITE_FILE_BYTES_MAX = 4 * 1024 * 1024
 
@@ -86,13 +87,13 @@ def load(path: Path, gateway: str | None = None) -> EdgeConfig:
 
 def load_all(path: Path) -> tuple[EdgeConfig, ...]:
     """Read the site file for every gateway in it; raises InvalidConfigError with all problems."""
-    file, devices = read(path)
+    text = _text(path)
+    file, devices = _read(path, text)
     if not file.gateway:
         raise InvalidConfigError([f"{path}: the file has no gateway; add a [[gateway]] with its code."])
     problems = list(local.strays(file))
     own = {one.code: local.build(file, one.code, devices, problems) for one in file.gateway}
-    if problems:
-        raise InvalidConfigError([f"{path}: {problem}" for problem in problems])
+    _refuse(path, text, problems)
     return tuple(
         EdgeConfig(
             site=file.site.code,
@@ -117,18 +118,22 @@ def load_all(path: Path) -> tuple[EdgeConfig, ...]:
 
 def read(path: Path) -> tuple[site.SiteFile, dict[str, Device]]:
     """Read the site file, and its devices by code; raises InvalidConfigError with all problems."""
+    return _read(path, _text(path))
+
+
+def _read(path: Path, text: str) -> tuple[site.SiteFile, dict[str, Device]]:
     try:
-        file = site.parse(_toml(path))
+        file = site.parse(_toml(path, text))
     except site.InvalidSiteError as error:
-        raise InvalidConfigError([f"{path}: {problem}" for problem in error.problems]) from None
+        _refuse(path, text, error.problems)
+        raise
     problems: list[str] = []
     timezone = file.site.timezone
     devices = {
         device.code: polled for device in file.device if (polled := _device(device, timezone, problems, path.parent))
     }
     problems += _disallowed(file, devices)
-    if problems:
-        raise InvalidConfigError([f"{path}: {problem}" for problem in problems])
+    _refuse(path, text, problems)
     return file, devices
 
 
@@ -162,17 +167,29 @@ def _disallowed(file: site.SiteFile, devices: Mapping[str, Device]) -> Iterable[
                 yield f"{who} may be set from {one.low:g} to {one.high:g}, but its profile takes {within} only."
 
 
-def _toml(path: Path) -> dict[str, object]:
+def _refuse(path: Path, text: str, problems: list[str]) -> None:
+    """Raise InvalidConfigError for problems, each with its line."""
+    if problems:
+        places = Whereabouts(text)
+        raise InvalidConfigError([f"{path}: {located(problem, places)}" for problem in problems])
+
+
+def _text(path: Path) -> str:
     try:
         if path.stat().st_size > SITE_FILE_BYTES_MAX:
             raise InvalidConfigError([f"{path} is larger than {SITE_FILE_BYTES_MAX} bytes; is it a site file?"])
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InvalidConfigError([f"{path} does not exist; give the path of a site file."]) from None
     except OSError as error:
         raise InvalidConfigError([f"{path} cannot be read: {error.strerror}."]) from None
     except UnicodeDecodeError as error:
         raise InvalidConfigError([f"{path} is not UTF-8 text (byte {error.start})."]) from None
+
+
+def _toml(path: Path, text: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidConfigError([f"{path} is not valid TOML: {str(error).rstrip('.')}."]) from None
 

@@ -104,6 +104,9 @@ class Gateway:
             config.gateway, len(config.devices), len(turned.declared), len(turned.gone),
         )  # fmt: skip
 
+    def _blocked(self, point: str, value: float | None) -> str:
+        return self.judgement.blocked(point, value)
+
     def _poller(self, line: PolledLine) -> LinePoller:
         return LinePoller(
             line,

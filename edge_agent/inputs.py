@@ -75,10 +75,10 @@ class Inputs:
 
     def awaited(self, codes: Sequence[str], now_s: float) -> bool:
         """Whether one of these has not been tried yet: right after a start that says nothing about it."""
+        since_s = now_s - self._began_s
         return any(
-            code not in self._heard and now_s - self._began_s <= limit_s
+            code not in self._heard and since_s <= self._limits_s.get(code, STALE_S)  # a derived one has no cycle
             for code in codes
-            if (limit_s := self._limits_s.get(code)) is not None
         )
 
     def moment(self, codes: Sequence[str], otherwise: datetime) -> datetime:

@@ -225,7 +225,8 @@ def parse(data: Mapping[str, Any]) -> SiteFile:
     try:
         site = SiteFile.model_validate(data)
     except ValidationError as error:
-        raise InvalidSiteError([_sentence(dict(e), data) for e in error.errors()]) from None
+        found = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")  # a misspelt key explains more
+        raise InvalidSiteError([_sentence(dict(e), data) for e in found]) from None
     problems = [*_duplicates(site), *_dangling(site)]
     if problems:
         raise InvalidSiteError(problems)

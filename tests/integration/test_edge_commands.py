@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from deploy.broker import Broker as EmbeddedBroker
-from edge_agent import agent
 from edge_agent.agent import run
 from edge_agent.config import load
 from edge_agent.publisher import Broker
@@ -115,19 +114,14 @@ async def test_a_point_is_not_set_more_often_than_allowed_whatever_the_restarts(
     assert plant.writes == [200]
 
 
-async def test_an_interlock_has_the_last_word(
-    tmp_path: Path, broker: EmbeddedBroker, host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = agent.Commander
-
-    def locked(*given: object, **more: object) -> object:
-        return real(*given, **more, blocked=lambda point: f"the smoke alarm holds {point}")  # type: ignore[arg-type]
-
-    monkeypatch.setattr(agent, "Commander", locked)
-    plant = Plant(1)
-    async with gateway(tmp_path, broker, plant):
+async def test_an_interlock_has_the_last_word(tmp_path: Path, broker: EmbeddedBroker, host: Host) -> None:
+    plant, port = Plant(1), free_port()
+    lock = f"[[interlock]]\ncode = 'fan_off'\npoint = '{POINT}'\nwhen = \"'AHU-1.fan_running' == 0\"\nonly = 18\n"
+    async with gateway(tmp_path, broker, plant, park_text(port) + lock, port):
         answer = await host.ask(command(20.0))
-        assert (answer.outcome, answer.reason) == (Outcome.REFUSED, f"the smoke alarm holds {POINT}")
+        assert answer.outcome is Outcome.REFUSED
+        assert "interlock 'fan_off'" in answer.reason
+        assert "may be set to 18 only now" in answer.reason
     assert plant.writes == []
 
 
