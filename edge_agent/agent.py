@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent import backfill as history
+from edge_agent import trial
 from edge_agent.clock import wall_clock
-from edge_agent.config import EdgeConfig, InvalidConfigError, load
+from edge_agent.config import EdgeConfig, InvalidConfigError
+from edge_agent.configuration import Configuration
 from edge_agent.gateway import Gateway
 from edge_agent.journal import Journal
 from edge_agent.link import Broker
 from edge_agent.spool import Spool, SpoolUnusableError
-from edge_agent.watch import LOOK_S, watch
+from edge_agent.watch import LOOK_S, Watch, watch
 
 RESTART_WAIT_S = 5.0
 
@@ -61,28 +63,34 @@ async def _work(
         len(config.devices),
         memory[0].depth(),
     )
+    file = None if site is None else watch(site)
+    configuration = None if site is None else Configuration(site, folder, config, wall_clock)
+    if configuration is not None:
+        config = await asyncio.to_thread(configuration.begin)
     async with asyncio.TaskGroup() as tasks:
         gateway = Gateway(config, broker, memory, folder, tasks, _supervise)
+        if file is not None and configuration is not None:
+            gateway.publisher.tell(configuration.told)
+            tasks.create_task(_supervise("site file", lambda: _follow(file, gateway, configuration)))
+            tasks.create_task(_supervise("configuration", lambda: trial.judge(gateway, configuration)))
         gateway.start()
-        if site is not None:
-            tasks.create_task(_supervise("site file", lambda: _follow(site, gateway)))
 
 
-async def _follow(path: Path, gateway: Gateway) -> None:
+async def _follow(file: Watch, gateway: Gateway, configuration: Configuration) -> None:
     """Apply the site file whenever it changes; a broken one changes nothing and is said once."""
-    file = watch(path)
     while True:
         await asyncio.sleep(LOOK_S)
-        if await asyncio.to_thread(file.settled):
+        if not await asyncio.to_thread(file.settled):
+            continue
+        async with gateway.exchanging:
             try:
-                config = await asyncio.to_thread(load, path, gateway.config.gateway)
-                if config.site != gateway.config.site:
-                    raise InvalidConfigError([f"{path} is of another site; start the gateway anew for that."])  # noqa: TRY301  one place says it
+                config = await asyncio.to_thread(configuration.changed)
             except InvalidConfigError as error:
                 more = f" ({len(error.problems) - 1} more)" if len(error.problems) > 1 else ""
                 log.error("the site file is not used, all goes on as before: %s%s", error.problems[0], more)  # noqa: TRY400  one sentence says it all
             else:
                 await gateway.apply(config)
+                gateway.publisher.tell(configuration.told)
 
 
 async def _supervise(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -38,6 +38,7 @@ class Gateway:
     ) -> None:
         """``memory`` is the spool and the journal of commands; ``how`` runs a part for ever, in ``tasks``."""
         spool, journal = memory
+        self.exchanging = asyncio.Lock()  # held by whoever exchanges the configuration
         self.config = config
         self._clips = folder / CLIPS
         self._spool = spool

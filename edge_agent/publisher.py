@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections import deque
@@ -11,6 +12,7 @@ from edge_agent import births
 from edge_agent.clock import Clock
 from edge_agent.commander import Commander
 from edge_agent.config import EdgeConfig
+from edge_agent.desk import Desk
 from edge_agent.frame import Frame
 from edge_agent.health import Health
 from edge_agent.identity import Identity, IdentityError
@@ -20,6 +22,7 @@ from edge_agent.renewal import Renewal
 from edge_agent.roster import Roster
 from edge_agent.spool import Spool
 from rules.wire import topics
+from rules.wire.configuration import CONFIGURATION, Told
 from rules.wire.sparkplug import MalformedPayloadError, Metric, Payload, decode, encode
 from rules.wire.topics import Topic, Verb
 
@@ -78,6 +81,8 @@ class Publisher:
         self._birth_s = 0.0  # the last births on it
         self._short = 0  # connections in a row that ended soon after their birth
         self._claimed = 0
+        self.acknowledged_s = -math.inf  # when the hub last said what it has committed
+        self.desk = Desk(health)
         self._report_s = 0.0
         self._rebirth_due = False
         self._complaint = ""
@@ -104,6 +109,12 @@ class Publisher:
         """Say that the points of a device are others now, before anything else is said of it."""
         self._roster.unborn.add(device)
         self.nudge()
+
+    def tell(self, told: Told) -> None:
+        """Say by which site file the gateway goes, now and with every report."""
+        if self.desk.tell(told):
+            self._report_s = self._monotonic_s()
+            self.nudge()
 
     async def run(self) -> None:
         """Connect, serve and reconnect until cancelled."""
@@ -197,7 +208,7 @@ class Publisher:
         born = births.node_birth(
             at, self._bd_seq, spool.identity, spool.committed, certified=certified, before=spool.before
         )
-        self._say(link, Verb.NBIRTH, born)
+        self._say(link, Verb.NBIRTH, born + self.desk.metrics())
         for device in self._roster.members:
             self._bear_device(link, device)
         last = self._spool.last_number
@@ -264,6 +275,7 @@ class Publisher:
         metrics = births.node_data(
             self._clock.now(), depth=spool.depth(), clock_step_ms=step_ms, percent=spool.percent, dropped=spool.dropped
         )
+        metrics += self.desk.metrics()
         if self._renewal is not None:
             metrics += await asyncio.to_thread(self._renewal.wish, self._clock.now())
         self._say(link, Verb.NDATA, metrics)
@@ -310,6 +322,7 @@ class Publisher:
             self._rebirth_due = True
         answered = metrics.get(topics.ANSWERED)
         self._answered += answered.split() if isinstance(answered, str) else []
+        self.desk.take(metrics.get(CONFIGURATION))
         offered = metrics.get(topics.CERTIFICATE)
         self._offered = offered if isinstance(offered, str) else self._offered
         number = metrics.get(topics.COMMITTED)
@@ -321,6 +334,7 @@ class Publisher:
                 self._claimed = number
                 log.error("the hub claims frame %d, but the spool ends at %d", number, self._spool.last_number)
             return 0
+        self.acknowledged_s = self._monotonic_s()
         return number
 
 
