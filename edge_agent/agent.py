@@ -101,5 +101,7 @@ async def _supervise(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -
         except SpoolUnusableError:
             raise  # nothing can be kept any more: the process ends with the sentence, and its start saves what it can
         except Exception:  # the supervisor: the only broad catch of this process
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError from None  # what was in hand failed while it was ended
             log.exception("%s failed and starts again in %g s", name, RESTART_WAIT_S)
         await asyncio.sleep(RESTART_WAIT_S)

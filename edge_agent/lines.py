@@ -8,6 +8,8 @@ from typing import Any
 from edge_agent.config import PolledLine
 from edge_agent.poller import LinePoller
 
+CANCEL_AGAIN_S = 1.0  # a library may swallow one cancellation
+
 Supervise = Callable[[str, Callable[[], Coroutine[Any, Any, None]]], Coroutine[Any, Any, None]]
 
 
@@ -35,10 +37,11 @@ class Lines:
         stopped = [running for code, running in self._running.items() if kept.get(code) != running.line.line]
         for running in stopped:
             del self._running[running.line.code]
-            if running.task is not None:
-                running.task.cancel()
-        if tasks := [running.task for running in stopped if running.task is not None]:
-            await asyncio.wait(tasks)
+        pending = {running.task for running in stopped if running.task is not None}
+        while pending:
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
 
     def start(self, wanted: tuple[PolledLine, ...]) -> None:
         """Start what is new, and give lines whose devices are others these."""

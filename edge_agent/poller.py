@@ -162,7 +162,8 @@ class LinePoller:
         for watched in devices:
             if watched.asking is not None and watched.asking.done():
                 done, watched.asking = watched.asking, None
-                done.result()
+                if not done.cancelled():  # its device has left meanwhile
+                    done.result()
 
     async def _ask_in_lane(self, watched: _Watched, lanes: asyncio.Semaphore) -> None:
         async with lanes:
@@ -176,6 +177,7 @@ class LinePoller:
 
     async def _ask(self, watched: _Watched) -> None:
         """Poll one device unless it, or its line, is backing off."""
+        _end_if_asked()
         if watched.gone or self._monotonic_s() < max(watched.retry_s, self._link_retry_s):
             return
         try:
@@ -275,6 +277,13 @@ def _well_formed(event: Event) -> bool:
         log.warning("device %s: %s", event.device, error)
         return False
     return True
+
+
+def _end_if_asked() -> None:
+    """Raise CancelledError where a library has swallowed one: asyncio.wait_for of Python 3.11 does when it is late."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _log_errors(watched: _Watched, readings: Sequence[Reading]) -> None:
