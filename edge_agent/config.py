@@ -149,9 +149,14 @@ def _allowances(file: site.SiteFile, gateway: str) -> dict[str, Allowance]:
 
 def _disallowed(file: site.SiteFile, devices: Mapping[str, Device]) -> Iterable[str]:
     """Give a sentence for each point that may be set by the file and not by the profile of its device."""
+    latching = {rule.sign for rule in file.local_rule if rule.latch}
     for one in file.allowed:
         if one.device not in devices:
             continue  # its profile is at fault already
+        if one.point in latching:
+            if one.low != 0 or one.high != 0:
+                yield f"allowed point '{one.point}' resets a local rule: it may be set to 0 alone."
+            continue
         device = devices[one.device]
         asked = next((asked for asked in device.points if asked.measure == one.measure), None)
         measure = next((measure for measure in device.profile.measures if measure.name == one.measure), None)

@@ -13,12 +13,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from edge_agent.actuator import Actuator
 from edge_agent.change import worth_sending
 from edge_agent.config import EdgeConfig
-from edge_agent.derivation import derive, sign
+from edge_agent.derivation import QUIET, derive, sign
 from edge_agent.enforcement import Enforcement, Goal
 from edge_agent.frame import Frame
 from edge_agent.health import Health
@@ -63,6 +64,7 @@ class Judgement:
         self._health = health
         self._now = now
         self._monotonic_s = monotonic_s
+        self._actuator = actuator
         self._local = config.local
         self._inputs = Inputs(config, monotonic_s())
         self._latches = Latches(latches)
@@ -89,6 +91,9 @@ class Judgement:
 
     def _stand_up(self) -> None:
         """Give every rule a standing; one that was latched before a restart acts."""
+        self._actuator.lend(
+            {rule.sign.code: partial(self._reset, rule) for rule in self._local.rules if rule.manner.latch}
+        )
         self._standings = {
             rule.sign.code: self._standings.get(rule.sign.code)
             or Standing(acting=rule.manner.latch and rule.sign.code in self._latches.held)
@@ -114,13 +119,15 @@ class Judgement:
                 return f"local rule '{rule.code}' holds '{point}' at {rule.to:g}; it has to end first"
         return self._interlocked(point, value)
 
-    def reset(self, sign: str) -> bool:
-        """Free a rule that has latched, once its condition has ended; gives whether there is such a rule."""
-        known = any(rule.sign.code == sign and rule.manner.latch for rule in self._local.rules)
-        if known:
-            self._resets.add(sign)
-            self._wake.set()
-        return known
+    def _reset(self, rule: Rule, value: float | None) -> str:
+        """Free a rule that has latched; gives why not, '' when it will be with the next look."""
+        if value != QUIET:
+            return f"'{rule.sign.code}' shows a local rule; it can only be set to {QUIET:g}, which resets it"
+        if self._say(rule.when, self._monotonic_s()) is not False:
+            return f"local rule '{rule.code}' cannot be reset while {rule.when.text} holds or cannot be judged"
+        self._resets.add(rule.sign.code)
+        self._wake.set()
+        return ""
 
     def _interlocked(self, point: str, value: float | None) -> str:
         now_s = self._monotonic_s()

@@ -52,6 +52,11 @@ class LocalRule(Part):
     unknown: Literal["act", "hold"] = "hold"
     life_safety: bool = False
 
+    @property
+    def sign(self) -> str:
+        """The point by which it shows what it does; one that latches is reset by setting that to 0."""
+        return f"{self.point.rpartition('.')[0]}.{self.code}"
+
 
 class Interlock(Part):
     """While ``when`` holds, ``point`` may not be set, or to ``only`` alone.
