@@ -77,7 +77,7 @@ class Configuration:
     def begin(self) -> EdgeConfig:
         """Give what to go by at a start."""
         trial = self._record.trial
-        if self._record.base and self._record.base != self._base:
+        if (self._record.pushed or trial is not None) and self._record.base != self._base:
             return self._set_aside()
         if trial is None:
             return self._settled()
