@@ -73,9 +73,12 @@ class EdgeConfig:
         return Retention(self.spool_max_mb, self.spool_max_days, self.spool_when_full, frozenset(loose))
 
 
-def load(path: Path, gateway: str | None = None) -> EdgeConfig:
-    """Read the site file for one gateway (the only one if not named); raises InvalidConfigError."""
-    configs = {config.gateway: config for config in load_all(path)}
+def load(path: Path, gateway: str | None = None, beside: Path | None = None) -> EdgeConfig:
+    """Read the site file for one gateway (the only one if not named); raises InvalidConfigError.
+
+    ``beside`` is where the site's own profiles are, when that is not beside the file.
+    """
+    configs = {config.gateway: config for config in load_all(path, beside)}
     if gateway is None and len(configs) == 1:
         return next(iter(configs.values()))
     if gateway in configs:
@@ -85,10 +88,10 @@ def load(path: Path, gateway: str | None = None) -> EdgeConfig:
     raise InvalidConfigError([f"{path} {asked} (there is {there})."])
 
 
-def load_all(path: Path) -> tuple[EdgeConfig, ...]:
+def load_all(path: Path, beside: Path | None = None) -> tuple[EdgeConfig, ...]:
     """Read the site file for every gateway in it; raises InvalidConfigError with all problems."""
     text = _text(path)
-    file, devices = _read(path, text)
+    file, devices = _read(path, text, beside or path.parent)
     if not file.gateway:
         raise InvalidConfigError([f"{path}: the file has no gateway; add a [[gateway]] with its code."])
     problems = list(local.strays(file))
@@ -118,10 +121,10 @@ def load_all(path: Path) -> tuple[EdgeConfig, ...]:
 
 def read(path: Path) -> tuple[site.SiteFile, dict[str, Device]]:
     """Read the site file, and its devices by code; raises InvalidConfigError with all problems."""
-    return _read(path, _text(path))
+    return _read(path, _text(path), path.parent)
 
 
-def _read(path: Path, text: str) -> tuple[site.SiteFile, dict[str, Device]]:
+def _read(path: Path, text: str, beside: Path) -> tuple[site.SiteFile, dict[str, Device]]:
     try:
         file = site.parse(_toml(path, text))
     except site.InvalidSiteError as error:
@@ -129,9 +132,7 @@ def _read(path: Path, text: str) -> tuple[site.SiteFile, dict[str, Device]]:
         raise
     problems: list[str] = []
     timezone = file.site.timezone
-    devices = {
-        device.code: polled for device in file.device if (polled := _device(device, timezone, problems, path.parent))
-    }
+    devices = {device.code: polled for device in file.device if (polled := _device(device, timezone, problems, beside))}
     problems += _disallowed(file, devices)
     _refuse(path, text, problems)
     return file, devices

@@ -168,7 +168,7 @@ class Configuration:
         file = self._held(sha256)
         if _digest(file) != sha256:
             raise InvalidConfigError([f"{file} is not the file that was pushed."])
-        config = load(file, self._own.gateway)
+        config = load(file, self._own.gateway, self._site.parent)
         self._check(config, str(file))
         return config
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from pymodbus.constants import ExcCodes
@@ -83,8 +84,8 @@ def known_profile(patch: pytest.MonkeyPatch) -> Iterator[None]:
     """Have the catalogue know the board's profile."""
     shipped, own = catalogue.load, catalogue.parse(PROFILE, "water-board")
 
-    def load(name: str) -> Profile:
-        return own if name == own.code else shipped(name)
+    def load(name: str, beside: Path | None = None) -> Profile:
+        return own if name == own.code else shipped(name, beside)
 
     patch.setattr(catalogue, "load", load)
     yield
