@@ -18,7 +18,7 @@ from deploy.register import transaction
 from deploy.settings import Settings
 from deploy.state import write_private
 from edge_agent.identity import key_pem, new_key
-from hub.assets import identity
+from hub.assets import configuration, identity
 from hub.assets.authority import Authority, general_name
 from hub.assets.rows import CertifiedGateway, GatewayCertificate
 from hub.store.database import Role
@@ -42,6 +42,13 @@ async def revoke(hub: str, site: str, gateway: str, because: str, now: datetime)
     async with transaction(hub, None, Role.INGEST) as tx:
         await tx.become(Role.APP, await identity.owner(tx, site))
         return await identity.revoke(tx, site, gateway, because, now)
+
+
+async def want(hub: str, site: str, gateway: str, text: str, note: str, now: datetime) -> str:
+    """Want a gateway to go by a site file; gives its SHA-256.  Raises the hub's refusals."""
+    async with transaction(hub, None, Role.INGEST) as tx:
+        await tx.become(Role.APP, await identity.owner(tx, site))
+        return await configuration.configure(tx, site, gateway, text, note, now)
 
 
 async def everything(hub: str) -> tuple[list[CertifiedGateway], list[GatewayCertificate]]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -14,6 +14,8 @@ from rules.model.reading import Reading
 WAIT_S_MAX = 5.0  # for another's write of the same point; shorter than a write, so that nobody begins at its very end
 SET_S_MAX = 10.0  # for writing and reading back; what takes longer has met a device in trouble
 ROUNDING = 1e-9  # of a step: what doubles add to a difference that is just one step
+
+Own = Callable[[float | None], str]
 
 
 @dataclass(slots=True)
@@ -31,6 +33,11 @@ class Actuator:
 
     def __init__(self) -> None:
         self._seats: dict[str, _Seat] = {}
+        self._own: Mapping[str, Own] = {}
+
+    def lend(self, own: Mapping[str, Own]) -> None:
+        """Say which points are the gateway's own, of no device: what sets each gives why not, '' when it is done."""
+        self._own = own
 
     def seat(self, device: Device, station: Station) -> None:
         """Say through which station a device is reached from now on."""
@@ -48,6 +55,9 @@ class Actuator:
         ``by`` is who wishes it, in words; ``number`` the command's, which the answer repeats.  Never raises and never
         takes longer than WAIT_S_MAX and SET_S_MAX; the answer's time is that of the read-back, else ``now``.
         """
+        if (own := self._own.get(point)) is not None:
+            why = own(value)
+            return Answer(number, Outcome.REFUSED if why else Outcome.DONE, now, None if why else value, why)
         code, _, measure = point.rpartition(".")
         seat = self._seats.get(code)
         if seat is None or measure not in seat.steps:

@@ -6,32 +6,31 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from drivers.catalogue import driver_of
 from edge_agent import backfill as history
-from edge_agent.actuator import Actuator
-from edge_agent.clock import Clock, wall_clock
-from edge_agent.commander import Commander
-from edge_agent.config import EdgeConfig
+from edge_agent import trial
+from edge_agent.clock import wall_clock
+from edge_agent.config import EdgeConfig, InvalidConfigError
+from edge_agent.configuration import Configuration
 from edge_agent.garbage import collect_seldom
-from edge_agent.health import Health
+from edge_agent.gateway import Gateway
 from edge_agent.journal import Journal, JournalError
 from edge_agent.link import Broker
-from edge_agent.poller import LinePoller
-from edge_agent.publisher import Publisher
-from edge_agent.roster import Roster
 from edge_agent.spool import Spool, SpoolUnusableError
+from edge_agent.watch import LOOK_S, Watch, watch
 
 RESTART_WAIT_S = 5.0
-CLIPS = "clips"  # folder of what cameras saw, beside the spool
 
 log = logging.getLogger(__name__)
 
 
-async def run(config: EdgeConfig, broker: Broker, data_dir: Path, *, backfill: Path | None = None) -> None:
+async def run(
+    config: EdgeConfig, broker: Broker, data_dir: Path, *, backfill: Path | None = None, site: Path | None = None
+) -> None:
     """Poll, spool and publish until cancelled.
 
-    ``backfill`` is a logger file that is spooled once, before polling starts.  Raises SpoolUnusableError when another
-    agent holds the spool, InvalidBackfillError for a bad file; a dead broker or device only makes it wait.
+    ``backfill`` is a logger file that is spooled once, before polling starts; ``site`` the file that ``config`` comes
+    from, which is applied again whenever it changes.  Raises SpoolUnusableError when another agent holds the spool,
+    InvalidBackfillError for a bad file; a dead broker or device only makes it wait.
     """
     path = data_dir / f"edge-{config.gateway}.sqlite"
     spool = await asyncio.to_thread(Spool, path, max_mb=config.spool_max_mb)
@@ -41,7 +40,7 @@ async def run(config: EdgeConfig, broker: Broker, data_dir: Path, *, backfill: P
             await asyncio.to_thread(history.bring_in, backfill, config, spool, wall_clock())
         journal = await asyncio.to_thread(_journal, data_dir / f"edge-{config.gateway}.commands.sqlite")
         try:
-            await _work(config, broker, spool, journal, data_dir / CLIPS)
+            await _work(config, broker, (spool, journal), data_dir, site)
         finally:
             journal.close()
     except* SpoolUnusableError as group:
@@ -62,38 +61,45 @@ def _first(error: BaseException) -> BaseException:
     return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
-async def _work(config: EdgeConfig, broker: Broker, spool: Spool, journal: Journal, clips: Path) -> None:
-    clock, health, roster = Clock(spool.newest), Health(), Roster(config, spool.points())
-    actuator = Actuator()
-    commander = Commander(config.allowances, actuator, journal, now=clock.now, health=health)
-    publisher = Publisher(config, broker, spool=spool, roster=roster, clock=clock, health=health, commander=commander)
-
-    def polling(line_number: int) -> Callable[[], Coroutine[Any, Any, None]]:
-        line = config.lines[line_number]
-        return lambda: LinePoller(
-            line,
-            driver_of(line.line, clock.now, clips),
-            spool=spool,
-            publisher=publisher,
-            roster=roster,
-            health=health,
-            now=clock.now,
-            actuator=actuator,
-        ).run()
-
+async def _work(
+    config: EdgeConfig, broker: Broker, memory: tuple[Spool, Journal], folder: Path, site: Path | None
+) -> None:
     log.info(
         "gateway %s: %d lines, %d devices, %d frames waiting in the spool",
         config.gateway,
         len(config.lines),
         len(config.devices),
-        spool.depth(),
+        memory[0].depth(),
     )
+    file = None if site is None else watch(site)
+    configuration = None if site is None else Configuration(site, folder, config, wall_clock)
+    if configuration is not None:
+        config = await asyncio.to_thread(configuration.begin)
     collect_seldom()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_supervise("publisher", publisher.run))
-        for number, line in enumerate(config.lines):
-            tasks.create_task(_supervise(f"line {line.code}", polling(number)))
-        tasks.create_task(_supervise("commander", commander.run))
+        gateway = Gateway(config, broker, memory, folder, tasks, _supervise)
+        if file is not None and configuration is not None:
+            gateway.publisher.tell(configuration.told)
+            tasks.create_task(_supervise("site file", lambda: _follow(file, gateway, configuration)))
+            tasks.create_task(_supervise("configuration", lambda: trial.judge(gateway, configuration)))
+        gateway.start()
+
+
+async def _follow(file: Watch, gateway: Gateway, configuration: Configuration) -> None:
+    """Apply the site file whenever it changes; a broken one changes nothing and is said once."""
+    while True:
+        await asyncio.sleep(LOOK_S)
+        if not await asyncio.to_thread(file.settled):
+            continue
+        async with gateway.exchanging:
+            try:
+                config = await asyncio.to_thread(configuration.changed)
+            except InvalidConfigError as error:
+                more = f" ({len(error.problems) - 1} more)" if len(error.problems) > 1 else ""
+                log.error("the site file is not used, all goes on as before: %s%s", error.problems[0], more)  # noqa: TRY400  one sentence says it all
+            else:
+                await gateway.apply(config)
+                gateway.publisher.tell(configuration.told)
 
 
 async def _supervise(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -104,5 +110,7 @@ async def _supervise(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -
         except SpoolUnusableError:
             raise  # nothing can be kept any more: the process ends with the sentence, and its start saves what it can
         except Exception:  # the supervisor: the only broad catch of this process
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError from None  # what was in hand failed while it was ended
             log.exception("%s failed and starts again in %g s", name, RESTART_WAIT_S)
         await asyncio.sleep(RESTART_WAIT_S)

@@ -9,6 +9,7 @@ from typing import Any
 from drivers.catalogue import driver_of
 from drivers.driver import Cautioning, Device, Driver
 from drivers.errors import UnreachableError
+from edge_agent import words
 from edge_agent.clock import Clock
 from edge_agent.config import EdgeConfig, InvalidConfigError, PolledLine, load_all
 from rules.model.quality import Quality
@@ -114,7 +115,7 @@ def describe(config: EdgeConfig) -> list[str]:
             f"{_count(len(plans), 'device')}, {_count(sum(len(plan) for _, plan in plans), 'request')} a cycle"
         )
         said.extend(_planned(device, plan) for device, plan in plans)
-    return said
+    return [*said, *words.judged(config), *words.allowed(config)]
 
 
 def _planned(device: Device, plan: tuple[str, ...]) -> str:

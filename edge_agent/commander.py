@@ -26,12 +26,12 @@ INTERRUPTED = "the gateway was stopped while it carried this out; whether the de
 log = logging.getLogger(__name__)
 
 
-def _free(_point: str) -> str:
+def _free(_point: str, _value: float | None) -> str:
     return ""
 
 
 class Commander:
-    """Commands of one gateway.  ``blocked`` gives what an interlock says against setting a point, '' for nothing."""
+    """Commands of one gateway.  ``blocked`` gives what speaks against setting a point to a value, '' for nothing."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Commander:
         *,
         now: Callable[[], datetime],
         health: Health,
-        blocked: Callable[[str], str] = _free,
+        blocked: Callable[[str, float | None], str] = _free,
     ) -> None:
         self._allowances = allowances
         self._actuator = actuator
@@ -134,7 +134,7 @@ class Commander:
         """Decide, and write down what was decided; whether the command is to be carried out."""
         now = self._now()
         last_at = await asyncio.to_thread(self._journal.last_set, command.point)
-        why = fault(command, self._allowances, last_at, now, blocked=self._blocked(command.point))
+        why = fault(command, self._allowances, last_at, now, blocked=self._blocked(command.point, command.value))
         if not why and command.issued_at < self._journal.born_at:
             why = "the command is older than what this gateway remembers; give it anew"
         try:

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,11 +11,14 @@ from typing import Literal
 from drivers import catalogue
 from drivers.driver import Asked, Device
 from drivers.profile import InvalidProfileError, Measure, Settable
+from edge_agent import local
+from edge_agent.local import Local
 from edge_agent.retention import Retention
 from rules.control.command import Allowance
 from rules.model import quantity, site
 from rules.model.line import AnyLine
 from rules.model.point import Kind, Point
+from rules.model.whereabouts import Whereabouts, located
 
 SITE_FILE_BYTES_MAX = 4 * 1024 * 1024
 
@@ -55,6 +58,7 @@ class EdgeConfig:
     spool_max_days: int = 366
     spool_when_full: Literal["refuse", "drop_oldest"] = "refuse"
     backfill_per_s: int = 10_000
+    local: Local = field(default_factory=Local)
 
     @property
     def devices(self) -> tuple[Device, ...]:
@@ -65,12 +69,16 @@ class EdgeConfig:
     def retention(self) -> Retention:
         """What the spool keeps when it has more than it may."""
         loose = {p.point.code for d in self.devices for p in d.points if p.point.kind is not Kind.COUNTER}
+        loose |= {point.code for point in self.local.points}
         return Retention(self.spool_max_mb, self.spool_max_days, self.spool_when_full, frozenset(loose))
 
 
-def load(path: Path, gateway: str | None = None) -> EdgeConfig:
-    """Read the site file for one gateway (the only one if not named); raises InvalidConfigError."""
-    configs = {config.gateway: config for config in load_all(path)}
+def load(path: Path, gateway: str | None = None, beside: Path | None = None) -> EdgeConfig:
+    """Read the site file for one gateway (the only one if not named); raises InvalidConfigError.
+
+    ``beside`` is where the site's own profiles are, when that is not beside the file.
+    """
+    configs = {config.gateway: config for config in load_all(path, beside)}
     if gateway is None and len(configs) == 1:
         return next(iter(configs.values()))
     if gateway in configs:
@@ -80,11 +88,15 @@ def load(path: Path, gateway: str | None = None) -> EdgeConfig:
     raise InvalidConfigError([f"{path} {asked} (there is {there})."])
 
 
-def load_all(path: Path) -> tuple[EdgeConfig, ...]:
+def load_all(path: Path, beside: Path | None = None) -> tuple[EdgeConfig, ...]:
     """Read the site file for every gateway in it; raises InvalidConfigError with all problems."""
-    file, devices = read(path)
+    text = _text(path)
+    file, devices = _read(path, text, beside or path.parent)
     if not file.gateway:
         raise InvalidConfigError([f"{path}: the file has no gateway; add a [[gateway]] with its code."])
+    problems = list(local.strays(file))
+    own = {one.code: local.build(file, one.code, devices, problems) for one in file.gateway}
+    _refuse(path, text, problems)
     return tuple(
         EdgeConfig(
             site=file.site.code,
@@ -101,6 +113,7 @@ def load_all(path: Path) -> tuple[EdgeConfig, ...]:
             spool_max_days=gateway.spool_max_days,
             spool_when_full=gateway.spool_when_full,
             backfill_per_s=gateway.backfill_per_s,
+            local=own[gateway.code],
         )
         for gateway in file.gateway
     )
@@ -108,18 +121,20 @@ def load_all(path: Path) -> tuple[EdgeConfig, ...]:
 
 def read(path: Path) -> tuple[site.SiteFile, dict[str, Device]]:
     """Read the site file, and its devices by code; raises InvalidConfigError with all problems."""
+    return _read(path, _text(path), path.parent)
+
+
+def _read(path: Path, text: str, beside: Path) -> tuple[site.SiteFile, dict[str, Device]]:
     try:
-        file = site.parse(_toml(path))
+        file = site.parse(_toml(path, text))
     except site.InvalidSiteError as error:
-        raise InvalidConfigError([f"{path}: {problem}" for problem in error.problems]) from None
+        _refuse(path, text, error.problems)
+        raise
     problems: list[str] = []
     timezone = file.site.timezone
-    devices = {
-        device.code: polled for device in file.device if (polled := _device(device, timezone, problems, path.parent))
-    }
+    devices = {device.code: polled for device in file.device if (polled := _device(device, timezone, problems, beside))}
     problems += _disallowed(file, devices)
-    if problems:
-        raise InvalidConfigError([f"{path}: {problem}" for problem in problems])
+    _refuse(path, text, problems)
     return file, devices
 
 
@@ -135,9 +150,14 @@ def _allowances(file: site.SiteFile, gateway: str) -> dict[str, Allowance]:
 
 def _disallowed(file: site.SiteFile, devices: Mapping[str, Device]) -> Iterable[str]:
     """Give a sentence for each point that may be set by the file and not by the profile of its device."""
+    latching = {rule.sign for rule in file.local_rule if rule.latch}
     for one in file.allowed:
         if one.device not in devices:
             continue  # its profile is at fault already
+        if one.point in latching:
+            if one.low != 0 or one.high != 0:
+                yield f"allowed point '{one.point}' resets a local rule: it may be set to 0 alone."
+            continue
         device = devices[one.device]
         asked = next((asked for asked in device.points if asked.measure == one.measure), None)
         measure = next((measure for measure in device.profile.measures if measure.name == one.measure), None)
@@ -153,17 +173,29 @@ def _disallowed(file: site.SiteFile, devices: Mapping[str, Device]) -> Iterable[
                 yield f"{who} may be set from {one.low:g} to {one.high:g}, but its profile takes {within} only."
 
 
-def _toml(path: Path) -> dict[str, object]:
+def _refuse(path: Path, text: str, problems: list[str]) -> None:
+    """Raise InvalidConfigError for problems, each with its line."""
+    if problems:
+        places = Whereabouts(text)
+        raise InvalidConfigError([f"{path}: {located(problem, places)}" for problem in problems])
+
+
+def _text(path: Path) -> str:
     try:
         if path.stat().st_size > SITE_FILE_BYTES_MAX:
             raise InvalidConfigError([f"{path} is larger than {SITE_FILE_BYTES_MAX} bytes; is it a site file?"])
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InvalidConfigError([f"{path} does not exist; give the path of a site file."]) from None
     except OSError as error:
         raise InvalidConfigError([f"{path} cannot be read: {error.strerror}."]) from None
     except UnicodeDecodeError as error:
         raise InvalidConfigError([f"{path} is not UTF-8 text (byte {error.start})."]) from None
+
+
+def _toml(path: Path, text: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidConfigError([f"{path} is not valid TOML: {str(error).rstrip('.')}."]) from None
 

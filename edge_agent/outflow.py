@@ -128,6 +128,7 @@ class Outflow:
 
     def _say(self, say: Say, frame: Frame) -> int:
         """Say a frame in the name of its device, or of any where it is empty or its device has left."""
+        self._roster.learn(frame)
         members = self._roster.members
         device = frame.device if frame.device in members else next(iter(members))
         return say(device, births.device_data(members[device], frame, self._spool.identity))

@@ -42,6 +42,7 @@ class _Watched:
     station: Station
     news: News
     alive: bool | None = None  # None until the first poll
+    gone: bool = False  # the site file no longer has it so
     loss_spooled: bool = False
     backoff_s: float = BACKOFF_FIRST_S
     retry_s: float = 0.0
@@ -51,7 +52,7 @@ class _Watched:
 
 
 class LinePoller:
-    """Polls one line for ever.  ``now`` is the gateway's clock, ``monotonic_s`` paces."""
+    """Polls one line for ever.  ``now`` is the gateway's clock, ``monotonic_s`` paces, ``heed`` hears every reading."""
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class LinePoller:
         health: Health,
         now: Callable[[], datetime],
         actuator: Actuator | None = None,
+        heed: Callable[[Sequence[Reading]], None] = lambda _: None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._line = line
@@ -74,21 +76,19 @@ class LinePoller:
         self._health = health
         self._now = now
         self._actuator = actuator
+        self._heed = heed
+        self._changed = asyncio.Event()
         self._monotonic_s = monotonic_s
-        self._devices = [
-            _Watched(
-                device,
-                driver.station(device),
-                News(asked.point for asked in device.points),
-            )
-            for device in line.devices
-        ]
+        self._devices = [self._watched(device) for device in line.devices]
         self._link_backoff_s = BACKOFF_FIRST_S
         self._link_retry_s = 0.0
         self._lanes = asyncio.Semaphore(driver.together) if isinstance(driver, Parallel) else None
         self._waiting: list[tuple[_Watched, list[Reading]]] = []
         self._keeping: asyncio.Task[None] | None = None
         self._disk = asyncio.Lock()  # one bite after the other, in the order of asking
+
+    def _watched(self, device: Device) -> _Watched:
+        return _Watched(device, self._driver.station(device), News(asked.point for asked in device.points))
 
     async def run(self) -> None:
         """Poll at start + k * poll_s; a cycle that takes too long skips turns and never bunches them."""
@@ -102,13 +102,47 @@ class LinePoller:
                 turn = int((self._monotonic_s() - start_s) // self._line.line.poll_s) + 1
                 self._health.missed += turn - cycle - 1
                 cycle = turn
-                await asyncio.sleep(start_s + cycle * self._line.line.poll_s - self._monotonic_s())
+                await self._rest(start_s + cycle * self._line.line.poll_s)
         finally:
             await self._stop_asking()
             if self._actuator is not None:
                 self._actuator.unseat([watched.station for watched in self._devices])
             await self._driver.close()
             await self.settle()
+
+    async def _rest(self, until_s: float) -> None:
+        """Wait for the next cycle; a device that is new meanwhile is asked at once."""
+        while (left_s := until_s - self._monotonic_s()) > 0:
+            try:
+                async with asyncio.timeout(left_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                return
+            self._changed.clear()
+            await self._poll([watched for watched in self._devices if watched.alive is None])
+        await asyncio.sleep(0)
+
+    def apply(self, line: PolledLine) -> None:
+        """Go by other devices on the same line; those that are as before keep what was learnt, and miss no cycle."""
+        known = {watched.device.code: watched for watched in self._devices if watched.device in line.devices}
+        before, self._line = self._devices, line
+        self._devices = [known.get(device.code) or self._watched(device) for device in line.devices]
+        gone = [watched for watched in before if watched.device.code not in known]
+        for watched in gone:
+            watched.gone = True
+            if watched.asking is not None:
+                watched.asking.cancel()
+        if self._actuator is not None:
+            self._actuator.unseat([watched.station for watched in gone])
+            for watched in self._devices:
+                if watched.device.code not in known:
+                    self._actuator.seat(watched.device, watched.station)
+        self._changed.set()
+
+    @property
+    def answering(self) -> set[str]:
+        """Devices whose last poll was answered."""
+        return {watched.device.code for watched in self._devices if watched.alive}
 
     async def poll(self) -> None:
         """One cycle, down to the disk: every device that is not backing off."""
@@ -117,14 +151,17 @@ class LinePoller:
 
     async def cycle(self) -> None:
         """Ask every device that is not backing off; the disk writes what they said while others are asked."""
+        await self._poll(self._devices)
+
+    async def _poll(self, devices: Sequence[_Watched]) -> None:
         if self._keeping is not None and self._keeping.done():
             await self.settle()  # whatever went wrong is told
         if self._monotonic_s() < self._link_retry_s:
             return
         if self._lanes is not None:
-            await self._poll_abreast(self._devices, self._lanes)
+            await self._poll_abreast(devices, self._lanes)
             return
-        for watched in self._devices:
+        for watched in devices:
             await self._ask(watched)
 
     async def _poll_abreast(self, devices: Sequence[_Watched], lanes: asyncio.Semaphore) -> None:
@@ -138,7 +175,8 @@ class LinePoller:
         for watched in devices:
             if watched.asking is not None and watched.asking.done():
                 done, watched.asking = watched.asking, None
-                done.result()
+                if not done.cancelled():  # its device has left meanwhile
+                    done.result()
 
     async def _ask_in_lane(self, watched: _Watched, lanes: asyncio.Semaphore) -> None:
         async with lanes:
@@ -152,7 +190,8 @@ class LinePoller:
 
     async def _ask(self, watched: _Watched) -> None:
         """Poll one device unless it, or its line, is backing off."""
-        if self._monotonic_s() < max(watched.retry_s, self._link_retry_s):
+        _end_if_asked()
+        if watched.gone or self._monotonic_s() < max(watched.retry_s, self._link_retry_s):
             return
         try:
             await self._poll_device(watched)
@@ -170,12 +209,15 @@ class LinePoller:
     async def _poll_device(self, watched: _Watched) -> None:
         self._health.polls += 1
         readings = await watched.station.read()
+        if watched.gone:
+            return
         if watched.alive is False:
             log.warning("device %s is back", watched.device.code)
             self._publisher.announce(watched.device.code, alive=True)
         watched.alive, watched.loss_spooled = True, False
         watched.backoff_s, watched.retry_s = BACKOFF_FIRST_S, 0.0
         _log_errors(watched, readings)
+        self._heed(readings)
         await self._take(watched, watched.news.of(readings))
 
     async def _take(self, watched: _Watched, fresh: list[Reading]) -> None:
@@ -230,6 +272,7 @@ class LinePoller:
     async def _lose(self, lost: Sequence[_Watched], reason: str) -> None:
         """Say once that devices are lost: in the log, and as readings of bad quality without a value."""
         at = self._now()
+        lost = [watched for watched in lost if not watched.gone]
         silent = [watched for watched in lost if not watched.loss_spooled]
         for watched in lost:
             if watched.alive is not False:
@@ -242,6 +285,7 @@ class LinePoller:
         ]
         for watched, readings in losses:
             watched.news.note(readings)
+            self._heed(readings)
         kept = await self._keep(losses)
         for watched in silent if kept else ():
             watched.loss_spooled = True
@@ -280,6 +324,13 @@ def _well_formed(event: Event) -> bool:
         log.warning("device %s: %s", event.device, error)
         return False
     return True
+
+
+def _end_if_asked() -> None:
+    """Raise CancelledError where a library has swallowed one: asyncio.wait_for of Python 3.11 does when it is late."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _log_errors(watched: _Watched, readings: Sequence[Reading]) -> None:

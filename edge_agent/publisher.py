@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections import deque
@@ -11,6 +12,7 @@ from edge_agent import births
 from edge_agent.clock import Clock
 from edge_agent.commander import Commander
 from edge_agent.config import EdgeConfig
+from edge_agent.desk import Desk
 from edge_agent.frame import Frame
 from edge_agent.health import Health
 from edge_agent.identity import Identity, IdentityError
@@ -20,6 +22,7 @@ from edge_agent.renewal import Renewal
 from edge_agent.roster import Roster
 from edge_agent.spool import Spool
 from rules.wire import topics
+from rules.wire.configuration import CONFIGURATION, Told
 from rules.wire.sparkplug import MalformedPayloadError, Metric, Payload, decode, encode
 from rules.wire.topics import Topic, Verb
 
@@ -78,6 +81,8 @@ class Publisher:
         self._birth_s = 0.0  # the last births on it
         self._short = 0  # connections in a row that ended soon after their birth
         self._claimed = 0
+        self.acknowledged_s = -math.inf  # when the hub last said what it has committed
+        self.desk = Desk(health)
         self._report_s = 0.0
         self._rebirth_due = False
         self._complaint = ""
@@ -98,6 +103,17 @@ class Publisher:
         if self._link is not None:
             self._turns.append((self._spool.last_number, device))
             self._rebirth_due |= len(self._turns) > TURNS_MAX  # births say it all in one go
+            self.nudge()
+
+    def redeclare(self, device: str) -> None:
+        """Say that the points of a device are others now, before anything else is said of it."""
+        self._roster.unborn.add(device)
+        self.nudge()
+
+    def tell(self, told: Told) -> None:
+        """Say by which site file the gateway goes, now and with every report."""
+        if self.desk.tell(told):
+            self._report_s = self._monotonic_s()
             self.nudge()
 
     async def run(self) -> None:
@@ -192,10 +208,11 @@ class Publisher:
         born = births.node_birth(
             at, self._bd_seq, spool.identity, spool.committed, certified=certified, before=spool.before
         )
-        self._say(link, Verb.NBIRTH, born)
+        self._say(link, Verb.NBIRTH, born + self.desk.metrics())
         for device in self._roster.members:
             self._bear_device(link, device)
         last = self._spool.last_number
+        self._roster.unborn.clear()
         self._turns = deque((last, device) for device, m in self._roster.members.items() if not m.alive)
         self._outflow.bear()
         if self._commander is not None:
@@ -217,13 +234,25 @@ class Publisher:
             self._health.rebirths += 1
             self._bear(link)
         self._answer(link)
+        self._bear_unborn(link)
         await self._outflow.send(
-            lambda device, metrics: self._say(link, Verb.DDATA, metrics, device),
+            lambda device, metrics: self._say_data(link, device, metrics),
             lambda number: self._say_turns(link, number),
             unconfirmed=bool(link.unconfirmed),
         )
         if now_s >= self._report_s:
             await self._report(link, now_s)
+
+    def _bear_unborn(self, link: Link) -> None:
+        for device in sorted(self._roster.unborn & self._roster.members.keys()):
+            self._bear_device(link, device)
+            if not self._roster.members[device].alive:
+                self._say(link, Verb.DDEATH, (), device)
+        self._roster.unborn.clear()
+
+    def _say_data(self, link: Link, device: str, metrics: tuple[Metric, ...]) -> int:
+        self._bear_unborn(link)
+        return self._say(link, Verb.DDATA, metrics, device)
 
     def _answer(self, link: Link) -> None:
         while self._commander is not None and (answers := self._commander.answers()):
@@ -232,7 +261,10 @@ class Publisher:
     def _say_turns(self, link: Link, up_to: int) -> None:
         while self._turns and self._turns[0][0] <= up_to:
             _, device = self._turns.popleft()
-            if self._roster.members[device].alive:
+            member = self._roster.members.get(device)
+            if member is None:  # it has left, and nothing waits of it
+                continue
+            if member.alive:
                 self._bear_device(link, device)
             else:
                 self._say(link, Verb.DDEATH, (), device)
@@ -243,6 +275,7 @@ class Publisher:
         metrics = births.node_data(
             self._clock.now(), depth=spool.depth(), clock_step_ms=step_ms, percent=spool.percent, dropped=spool.dropped
         )
+        metrics += self.desk.metrics()
         if self._renewal is not None:
             metrics += await asyncio.to_thread(self._renewal.wish, self._clock.now())
         self._say(link, Verb.NDATA, metrics)
@@ -289,6 +322,7 @@ class Publisher:
             self._rebirth_due = True
         answered = metrics.get(topics.ANSWERED)
         self._answered += answered.split() if isinstance(answered, str) else []
+        self.desk.take(metrics.get(CONFIGURATION))
         offered = metrics.get(topics.CERTIFICATE)
         self._offered = offered if isinstance(offered, str) else self._offered
         number = metrics.get(topics.COMMITTED)
@@ -300,6 +334,7 @@ class Publisher:
                 self._claimed = number
                 log.error("the hub claims frame %d, but the spool ends at %d", number, self._spool.last_number)
             return 0
+        self.acknowledged_s = self._monotonic_s()
         return number
 
 

@@ -49,7 +49,7 @@ def run(
     with opened_broker(settings) as address:
         who = (address.username, address.password)
         broker = Broker(address.host, address.port, *who, address.ca, address.certificate, address.key)
-        foreground.run(agent.run(config, broker, settings.data / "edge", backfill=backfill))
+        foreground.run(agent.run(config, broker, settings.data / "edge", backfill=backfill, site=site))
 
 
 @app.command("check")

@@ -19,6 +19,7 @@ from deploy.logins import prepare
 from deploy.mosquitto import CA, CERTIFICATE, KEY, Place
 from deploy.settings import Settings
 from deploy.settings import read as read_settings
+from edge_agent import config as edge_config
 from edge_agent.identity import PRIVATE, PUBLIC, key_pem, make_request, new_key, write
 from hub.assets.authority import REQUEST_BYTES_MAX
 from hub.assets.rows import GatewayCertificate
@@ -68,6 +69,26 @@ def revoke(
             "From then on it cannot connect; if it is connected, it can neither say nor hear anything. "
             "'systemctl restart mosquitto' ends its connection too."
         )
+
+
+@app.command()
+def configure(
+    site: SiteCode,
+    gateway: GatewayCode,
+    file: Annotated[Path, typer.Argument(help="Site file that the gateway is to go by.")],
+    note: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    data: Data = None,
+) -> None:
+    """Want a gateway to go by a site file.  Example: plantroom gateway configure RIVERSIDE GW-1 riverside.toml."""
+    loaded = edge_config.load(file, gateway)  # with the profiles, which the hub does not know
+    if loaded.site != site:
+        raise OutputError(f"{file} is of the site {loaded.site}, not of {site}.")
+    settings = read_settings(data=data)
+    with opened_database(settings) as dsn:
+        hub, now = prepare(settings, dsn), datetime.now(UTC)
+        sha256 = asyncio.run(enrolment.want(hub, site, gateway, file.read_text("utf-8"), note, now))
+    typer.echo(f"{site}/{gateway} is to go by {file} ({sha256[:12]}, without technicians, tenants and leases).")
+    typer.echo("It gets the file with its next report, tries it, and keeps it only if all goes on; see 'Gateways'.")
 
 
 @app.command("list")

@@ -54,12 +54,17 @@ SELECT g.id, g.site_id, g.code, g.online, g.born_at, g.seen_at, g.depth, g.commi
        g.rival_seen_at, g.spool_percent, g.dropped, g.dropped_at, g.skew_ms, count(d.id)::int AS devices, count(d.id) FILTER (WHERE d.online)::int AS devices_online,
        c.ends_at AS certificate_ends_at,
        coalesce(c.ends_at < now() + interval '30 days', false) AS certificate_ends_soon,
-       CASE WHEN c.ends_at IS NULL THEN c.revoked_at END AS certificate_revoked_at
+       CASE WHEN c.ends_at IS NULL THEN c.revoked_at END AS certificate_revoked_at,
+       k.sha256 AS configuration, k.state AS configuration_state, coalesce(k.reason, '') AS configuration_reason,
+       w.sha256 AS configuration_wanted, w.set_at AS configuration_wanted_at
 FROM gateways g LEFT JOIN devices d ON d.gateway_id = g.id
 CROSS JOIN LATERAL (
     SELECT max(not_after) FILTER (WHERE revoked_at IS NULL) AS ends_at, max(revoked_at) AS revoked_at
     FROM gateway_certificates WHERE gateway_id = g.id) c
-GROUP BY g.id, c.ends_at, c.revoked_at ORDER BY g.code;
+LEFT JOIN gateway_configuration_states k ON k.gateway_id = g.id
+LEFT JOIN LATERAL (
+    SELECT sha256, set_at FROM gateway_configurations WHERE gateway_id = g.id ORDER BY number DESC LIMIT 1) w ON true
+GROUP BY g.id, c.ends_at, c.revoked_at, k.gateway_id, w.sha256, w.set_at ORDER BY g.code;
 
 -- name: devices
 SELECT d.id, d.site_id, d.gateway_id, d.space_id, d.parent_id, d.code, d.name_zh, d.name_en, d.profile, d.role,
@@ -93,6 +98,25 @@ SELECT g.id, s.code AS site, g.code AS gateway FROM gateways g JOIN sites s ON s
 -- name: lock_gateway
 SELECT g.id, s.code AS site, g.code AS gateway FROM gateways g JOIN sites s ON s.id = g.site_id
 WHERE s.code = %(site)s AND g.code = %(gateway)s FOR NO KEY UPDATE OF g;
+
+-- name: wanted_sha256
+SELECT sha256 FROM gateway_configurations WHERE gateway_id = %(gateway)s ORDER BY number DESC LIMIT 1;
+
+-- name: goes_by
+SELECT sha256 FROM gateway_configuration_states WHERE gateway_id = %(gateway)s;
+
+-- name: put_configuration
+INSERT INTO gateway_configurations (organisation_id, gateway_id, number, sha256, body, note, set_at)
+VALUES (plantroom.organisation(), %(gateway)s, %(number)s, %(sha256)s, %(body)s, %(note)s, %(now)s);
+
+-- name: put_configuration_state
+INSERT INTO gateway_configuration_states AS s (organisation_id, gateway_id, number, sha256, state, reason, changed_at)
+VALUES (plantroom.organisation(), %(gateway)s, %(number)s, %(sha256)s, %(state)s, %(reason)s, %(now)s)
+ON CONFLICT (gateway_id) DO UPDATE SET number = excluded.number, sha256 = excluded.sha256, state = excluded.state,
+    reason = excluded.reason, changed_at = excluded.changed_at
+WHERE (s.number, s.sha256, s.state, s.reason) IS DISTINCT FROM
+      (excluded.number, excluded.sha256, excluded.state, excluded.reason)
+RETURNING gateway_id;
 
 -- name: certificates
 SELECT c.serial, c.gateway_id, s.code AS site, g.code AS gateway, c.fingerprint, c.key_fingerprint, c.certificate,

@@ -66,6 +66,11 @@ class Gateway:
     certificate_ends_at: datetime | None  # of the one that lasts longest
     certificate_ends_soon: bool  # within 30 days: a gateway renews its own before that
     certificate_revoked_at: datetime | None  # where all were taken back
+    configuration: str | None  # SHA-256 of the site file that it goes by; None: it has not said
+    configuration_state: str | None  # rules.wire.configuration.State
+    configuration_reason: str
+    configuration_wanted: str | None  # None: nobody wants one
+    configuration_wanted_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

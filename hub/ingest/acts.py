@@ -11,6 +11,7 @@ from hub.surveillance.stills import Developed
 from rules.control.command import Answer
 from rules.model.event import Event
 from rules.model.point import Kind
+from rules.wire import configuration
 
 HEAD_BYTES = 512  # how much of a refused payload is kept for the engineer
 
@@ -153,6 +154,14 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigurationTold:
+    """A gateway says by which site file it goes."""
+
+    speaker: Speaker
+    told: configuration.Told
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """Readings and events of one device that are stored and acknowledged together.
 
@@ -187,4 +196,16 @@ class Ask:
     address: Address
 
 
-Act = GatewayBorn | GatewayDied | DeviceBorn | DeviceDied | Report | RenewalAsked | Answered | Frame | Rejected | Ask
+Act = (
+    GatewayBorn
+    | GatewayDied
+    | DeviceBorn
+    | DeviceDied
+    | Report
+    | RenewalAsked
+    | Answered
+    | ConfigurationTold
+    | Frame
+    | Rejected
+    | Ask
+)

@@ -78,3 +78,15 @@ VALUES (%(organisation)s, %(now)s, %(topic)s, %(reason)s, %(payload)s);
 -- name: announce
 SELECT pg_notify('plantroom_live', json_build_object('kind', %(kind)s::text, 'id', %(id)s::text,
                                                      'organisation', %(organisation)s::text)::text);
+
+-- What a gateway has refused or rolled back has its number, and is not sent again.
+-- name: wanted_configurations
+SELECT s.code AS site, g.code AS gateway, w.number, w.body
+FROM unnest(%(sites)s::text[], %(gateways)s::text[], %(numbers)s::bigint[], %(hashes)s::text[])
+     AS told (site, gateway, number, sha256)
+JOIN sites s ON s.code = told.site
+JOIN gateways g ON g.site_id = s.id AND g.code = told.gateway
+JOIN LATERAL (
+    SELECT number, sha256, body FROM gateway_configurations WHERE gateway_id = g.id ORDER BY number DESC LIMIT 1) w ON true
+WHERE w.number > told.number AND w.sha256 <> told.sha256
+ORDER BY w.number LIMIT %(most)s;

@@ -39,3 +39,13 @@ class Moved:
 
     point_id: int
     before: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class WantedConfiguration:
+    """A site file that a gateway does not go by yet."""
+
+    site: str
+    gateway: str
+    number: int
+    body: str

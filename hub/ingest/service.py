@@ -11,9 +11,10 @@ import psycopg
 from hub.assets.authority import Authority
 from hub.errors import UnavailableError
 from hub.ingest import events
-from hub.ingest.acts import Act, Address, Answered, Ask, Fault, Frame, Rejected, RenewalAsked
+from hub.ingest.acts import Act, Address, Answered, Ask, ConfigurationTold, Fault, Frame, Rejected, RenewalAsked
 from hub.ingest.commands import Commands
 from hub.ingest.commit import Committer, Judge, Outcome
+from hub.ingest.configuration import Configurations
 from hub.ingest.counts import Counts
 from hub.ingest.inbox import Inbox, Message, reconnected
 from hub.ingest.link import Broker, Link
@@ -22,6 +23,7 @@ from hub.ingest.session import Sessions
 from hub.store.database import Database
 from hub.streak import Streak
 from rules.wire import topics
+from rules.wire.configuration import push_metric
 from rules.wire.sparkplug import DataType, Metric, Payload, encode
 from rules.wire.topics import Topic, Verb
 
@@ -65,6 +67,7 @@ class Ingest:
         self._committer = Committer(database, judge, self.counts, clock())
         self._renewals = Renewals(database, authority)
         self._commands = Commands(database, self._link.publish, lambda: self._link.connected, clock)
+        self._configurations = Configurations(database)
         self._taking = Streak("taking in messages")
         self._lame = False  # the database does not answer
         self._heard_since = clock()
@@ -112,7 +115,7 @@ class Ingest:
             acts.extend(self._sessions.take(message, now))
         self.counts.dropped = self._inbox.refused
         self._ask(acts)
-        stored = [act for act in acts if not isinstance(act, Ask | RenewalAsked | Answered)]
+        stored = [act for act in acts if not isinstance(act, Ask | RenewalAsked | Answered | ConfigurationTold)]
         if not stored:
             return
         for outcome in await self._commit(await events.developed(stored)):
@@ -122,6 +125,9 @@ class Ingest:
                 self._ask(self._sessions.ask(address, now))
         await self._commands.take([act for act in acts if isinstance(act, Answered)])
         await self._renew([act for act in acts if isinstance(act, RenewalAsked)][:RENEWALS_PER_BATCH_MAX])
+        told = [act for act in acts if isinstance(act, ConfigurationTold)]
+        for address, wrapped in await self._configurations.take(told, now):
+            self._say(_command(address, (push_metric(wrapped),)))
 
     async def _renew(self, asked: Sequence[RenewalAsked]) -> None:
         for one in asked:

@@ -17,6 +17,7 @@ from hub.ingest.acts import (
     Answered,
     Ask,
     Birth,
+    ConfigurationTold,
     DeviceBorn,
     DeviceDied,
     Fault,
@@ -30,6 +31,7 @@ from hub.ingest.acts import (
 from hub.ingest.inbox import Message, reconnected
 from rules.wire import topics
 from rules.wire.command import ANSWER, answer_of
+from rules.wire.configuration import CONFIGURATION_STATE, told_of
 from rules.wire.sparkplug import PAYLOAD_BYTES_MAX, MalformedPayloadError, Payload, decode
 from rules.wire.topics import Verb
 
@@ -138,7 +140,7 @@ class Sessions:
         edges[speaker.spool] = Edge(
             speaker, _whole(heard.payload, topics.BD_SEQ), ((heard.payload.seq or 0) + 1) % SEQ_COUNT
         )
-        return [GatewayBorn(speaker)]
+        return [GatewayBorn(speaker), *_configuration(speaker, heard.payload)]
 
     def _gateway_died(self, heard: Heard) -> list[Act]:
         bd_seq = _whole(heard.payload, topics.BD_SEQ)
@@ -189,7 +191,8 @@ class Sessions:
             dropped=_whole(said, topics.DROPPED),
             skew_ms=edge.skew_ms(heard),
         )
-        return [report, *_renewal(edge.speaker, heard.payload), *_answers(edge.speaker, heard.payload)]
+        more: list[Act] = [*_answers(edge.speaker, said), *_configuration(edge.speaker, said)]
+        return [report, *_renewal(edge.speaker, said), *more]
 
     def _measured(self, heard: Heard) -> list[Act]:
         edge = self._speaking(heard)
@@ -248,6 +251,11 @@ def _answers(speaker: Speaker, payload: Payload) -> list[Answered]:
     if len(said) > ANSWERS_MAX:
         raise MalformedPayloadError(f"one message answers {len(said)} commands; {ANSWERS_MAX} at most")
     return [Answered(speaker, tuple(answer_of(metric) for metric in said))] if said else []
+
+
+def _configuration(speaker: Speaker, payload: Payload) -> list[ConfigurationTold]:
+    said = [metric.value for metric in payload.metrics if metric.name == CONFIGURATION_STATE]
+    return [ConfigurationTold(speaker, told_of(said[0]))] if said else []
 
 
 def _spool(payload: Payload, name: str = topics.SPOOL) -> str | None:

@@ -24,6 +24,7 @@ _SPELLING = {
 }
 
 
+@cache
 def _parsed(unit: str) -> pint.Unit:
     try:
         return _registry().Unit(_SPELLING.get(unit, unit))
@@ -43,3 +44,19 @@ def compatible(unit: str, other: str) -> bool:
 def convert(value: float, unit: str, to: str) -> float:
     """Convert ``value``; raises UnknownUnitError, or pint.DimensionalityError for units that do not match."""
     return float(_registry().Quantity(value, _parsed(unit)).to(_parsed(to)).magnitude)
+
+
+def multiplied(unit: str, other: str) -> str:
+    """Give the unit of a product, as pint spells it; raises UnknownUnitError."""
+    return str(_parsed(unit) * _parsed(other))
+
+
+def divided(unit: str, other: str) -> str:
+    """Give the unit of a quotient, as pint spells it; raises UnknownUnitError."""
+    return str(_parsed(unit) / _parsed(other))
+
+
+def has_own_zero(unit: str) -> bool:
+    """Whether the unit's zero is a matter of agreement (°C): twice 20 °C is nothing; raises UnknownUnitError."""
+    zero = _registry().Quantity(0.0, _parsed(unit)).to_base_units()
+    return bool(zero.magnitude != 0.0)

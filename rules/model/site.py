@@ -4,6 +4,7 @@ One TOML file per site (``deploy/sites/*.toml``).  The edge takes its gateways, 
 hub registers everything.  Unknown keys are refused; after ``parse`` nothing is optional but what says so.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
@@ -14,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from rules.model.line import Line, address_fault
+from rules.model.local import Derived, Interlock, LocalRule
 from rules.model.part import Code, Name, Named, Part
 from rules.model.watch import Watch
 
@@ -204,6 +206,9 @@ class SiteFile(Part):
     line: tuple[Line, ...] = ()
     device: tuple[Device, ...] = ()
     allowed: tuple[Allowed, ...] = ()
+    derived: tuple[Derived, ...] = ()
+    local_rule: tuple[LocalRule, ...] = ()
+    interlock: tuple[Interlock, ...] = ()
     technician: tuple[Technician, ...] = ()
     tenant: tuple[Tenant, ...] = ()
     lease: tuple[Lease, ...] = ()
@@ -222,7 +227,8 @@ def parse(data: Mapping[str, Any]) -> SiteFile:
     try:
         site = SiteFile.model_validate(data)
     except ValidationError as error:
-        raise InvalidSiteError([_sentence(dict(e), data) for e in error.errors()]) from None
+        found = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")  # a misspelt key explains more
+        raise InvalidSiteError([_sentence(dict(e), data) for e in found]) from None
     problems = [*_duplicates(site), *_dangling(site)]
     if problems:
         raise InvalidSiteError(problems)
@@ -286,7 +292,7 @@ def _duplicates(site: SiteFile) -> Iterable[str]:
         ("lease", [lease.code for lease in site.lease]),
     ]
     for kind, codes in kinds:
-        for code in sorted({c for c in codes if codes.count(c) > 1}):
+        for code in sorted(code for code, times in Counter(codes).items() if times > 1):
             yield f"{kind} '{code}' stands more than once in the file; codes are unique."
     seen: dict[tuple[str, str], str] = {}
     for device in site.device:

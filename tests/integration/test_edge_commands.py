@@ -4,13 +4,13 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from deploy.broker import Broker as EmbeddedBroker
-from edge_agent import agent
 from edge_agent.agent import run
 from edge_agent.config import load
 from edge_agent.publisher import Broker
@@ -115,20 +115,39 @@ async def test_a_point_is_not_set_more_often_than_allowed_whatever_the_restarts(
     assert plant.writes == [200]
 
 
-async def test_an_interlock_has_the_last_word(
-    tmp_path: Path, broker: EmbeddedBroker, host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = agent.Commander
-
-    def locked(*given: object, **more: object) -> object:
-        return real(*given, **more, blocked=lambda point: f"the smoke alarm holds {point}")  # type: ignore[arg-type]
-
-    monkeypatch.setattr(agent, "Commander", locked)
-    plant = Plant(1)
-    async with gateway(tmp_path, broker, plant):
+async def test_an_interlock_has_the_last_word(tmp_path: Path, broker: EmbeddedBroker, host: Host) -> None:
+    plant, port = Plant(1), free_port()
+    lock = f"[[interlock]]\ncode = 'fan_off'\npoint = '{POINT}'\nwhen = \"'AHU-1.fan_running' == 0\"\nonly = 18\n"
+    async with gateway(tmp_path, broker, plant, park_text(port) + lock, port):
         answer = await host.ask(command(20.0))
-        assert (answer.outcome, answer.reason) == (Outcome.REFUSED, f"the smoke alarm holds {POINT}")
+        assert answer.outcome is Outcome.REFUSED
+        assert "interlock 'fan_off'" in answer.reason
+        assert "may be set to 18 only now" in answer.reason
     assert plant.writes == []
+
+
+async def test_a_local_rule_has_the_last_word_until_it_is_reset_from_the_centre(
+    tmp_path: Path, broker: EmbeddedBroker, host: Host
+) -> None:
+    plant, port = Plant(1), free_port()
+    rule = (
+        f"[[local_rule]]\ncode = 'hot'\npoint = '{POINT}'\nwhen = \"'AHU-1.supply_temp' > 40\"\nto = 15\nlatch = true\n"
+    )
+    may = "[[allowed]]\npoint = 'AHU-1.hot'\nlow = 0\nhigh = 0\n"
+    plant.registers[0] = 500
+    async with gateway(tmp_path, broker, plant, park_text(port) + rule + may, port):
+        await until(lambda: plant.writes == [150])
+        answer = await host.ask(command(20.0))
+        assert answer.outcome is Outcome.REFUSED
+        assert "local rule 'hot' holds" in answer.reason
+        reset = replace(command(0.0), point="AHU-1.hot")
+        assert "cannot be reset while" in (await host.ask(reset)).reason
+        plant.registers[0] = 200
+        await asyncio.sleep(1.1)
+        assert (await host.ask(replace(command(0.0), point="AHU-1.hot"))).outcome is Outcome.DONE
+        await asyncio.sleep(0.3)
+        assert (await host.ask(command(20.0))).outcome is Outcome.DONE
+    assert plant.writes == [150, 200]
 
 
 async def test_a_device_that_takes_another_value_is_told(tmp_path: Path, broker: EmbeddedBroker, host: Host) -> None:

@@ -293,3 +293,9 @@ def test_the_doctor_tries_the_broker_without_throwing_the_hub_out(place: Install
     hub.close()
     broker.stop()
     assert "Connection refused" in said().found
+
+
+def test_a_gateway_is_given_another_site_file_by_one_command(place: Installation) -> None:
+    said = place.does("gateway", "configure", *AT, str(RIVERSIDE), "--note", "a test")
+    assert "RIVERSIDE/GW-1 is to go by" in said
+    assert "without technicians, tenants and leases" in said

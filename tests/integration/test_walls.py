@@ -82,6 +82,10 @@ ODDS = (
                                          not_before, not_after, issued_at)
        SELECT organisation_id, id, 'a1', repeat('0', 64), repeat('1', 64), 'x', now(), now() + interval '90 days', now()
        FROM gateways LIMIT 1""",
+    """INSERT INTO gateway_configurations (organisation_id, gateway_id, number, sha256, body, note, set_at)
+       SELECT organisation_id, id, 1, repeat('0', 64), 'x', '', now() FROM gateways LIMIT 1""",
+    """INSERT INTO gateway_configuration_states (organisation_id, gateway_id, number, sha256, state, reason, changed_at)
+       SELECT organisation_id, id, 1, repeat('0', 64), 'local', '', now() FROM gateways LIMIT 1""",
     "INSERT INTO password_history SELECT organisation_id, id, now(), 'x' FROM users LIMIT 1",
     "INSERT INTO recovery_codes SELECT organisation_id, id, decode(repeat('00', 32), 'hex') FROM users LIMIT 1",
     """INSERT INTO invitations (token_hash, organisation_id, user_id, purpose, made_at, expires_at)

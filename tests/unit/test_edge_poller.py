@@ -285,3 +285,35 @@ async def test_a_device_of_very_many_points_is_cut_into_frames_that_travel(
     counts = [count for count, _ in bench.spooled("EM-1")]
     assert sum(counts) == len(bench.config.lines[0].devices[0].points)
     assert max(counts) == 4
+
+
+async def test_a_line_ends_even_where_a_library_swallows_the_first_word(bench: Bench) -> None:
+    async def deaf(_device: Device) -> list[Reading]:
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            return []
+        return []
+
+    bench.driver.ask = deaf  # type: ignore[method-assign]
+    task = asyncio.create_task(bench.poller.run())
+    await asyncio.sleep(0.01)
+    task.cancel()
+    async with asyncio.timeout(2):
+        await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()
+
+
+async def test_a_line_is_given_other_devices_and_keeps_what_it_knows_of_the_ones_that_stay(
+    bench: Bench, tmp_path: Path
+) -> None:
+    await bench.poll()
+    stays = bench.poller._devices[0].station
+    text = site_text(1502, device_text("EM-1", 1) + device_text("EM-3", 3))
+    config = load(write_site(tmp_path, text))
+    bench.poller._roster.apply(config, set(), emptied=False)
+    bench.poller.apply(config.lines[0])
+    assert bench.poller._devices[0].station is stays
+    assert await bench.poll(1) == [1, 3]
+    assert bench.spooled("EM-1") == [(10, Quality.GOOD), (1, Quality.GOOD)]
+    assert bench.poller.answering == {"EM-1", "EM-3"}

@@ -55,6 +55,8 @@ def _cells(row: Gateway) -> dict[str, Any]:
         "skew_ms": row.skew_ms, "spool_percent": row.spool_percent, "dropped": row.dropped,
         "dropped_at": row.dropped_at,
         "rival_seen_at": row.rival_seen_at, "certificate_ends_at": row.certificate_ends_at,
-        "certificate_revoked_at": row.certificate_revoked_at, "devices": row.devices,
+        "certificate_revoked_at": row.certificate_revoked_at, "configuration": row.configuration,
+        "configuration_state": row.configuration_state, "configuration_reason": row.configuration_reason,
+        "configuration_wanted": row.configuration_wanted, "devices": row.devices,
         "devices_online": row.devices_online,
     }  # fmt: skip
