@@ -58,6 +58,7 @@ class EdgeConfig:
     spool_max_days: int = 366
     spool_when_full: Literal["refuse", "drop_oldest"] = "refuse"
     backfill_per_s: int = 10_000
+    pushed: Literal["readings", "all"] = "readings"
     local: Local = field(default_factory=Local)
 
     @property
@@ -113,6 +114,7 @@ def load_all(path: Path, beside: Path | None = None) -> tuple[EdgeConfig, ...]:
             spool_max_days=gateway.spool_max_days,
             spool_when_full=gateway.spool_when_full,
             backfill_per_s=gateway.backfill_per_s,
+            pushed=gateway.pushed,
             local=own[gateway.code],
         )
         for gateway in file.gateway

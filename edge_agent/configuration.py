@@ -2,8 +2,9 @@
 
 A pushed file is kept beside the spool and goes on trial: a record on disk says so, with its deadline, before anything
 goes by it.  What is not confirmed by then is rolled back, by the running agent or by the next start; a second start
-within a trial means that the first one did not survive it.  Whoever changes the gateway's own file sets a pushed one
-aside.  Every step is one file written whole, so a power cut leaves the state before or after it.
+within a trial means that the first one did not survive it.  ``reserve`` says what a pushed file may not change, and
+whoever changes the gateway's own file sets a pushed one aside.  Every step is one file written whole, so a power cut
+leaves the state before or after it.
 """
 
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from edge_agent.config import EdgeConfig, InvalidConfigError, load
 from edge_agent.identity import PRIVATE, write
+from edge_agent.reserve import trespasses
 from rules.wire.configuration import Pushed, State, Told, digest
 
 CONFIRM_S = 60.0
@@ -170,6 +172,8 @@ class Configuration:
             raise InvalidConfigError([f"{file} is not the file that was pushed."])
         config = load(file, self._own.gateway, self._site.parent)
         self._check(config, str(file))
+        if problems := trespasses(self._own, config):
+            raise InvalidConfigError(problems)
         return config
 
     def _check(self, config: EdgeConfig, name: str) -> None:

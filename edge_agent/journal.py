@@ -14,12 +14,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
 
+from edge_agent.spool_file import make_private
 from rules.control.command import Answer, Command, Outcome
 from rules.wire.sparkplug import EPOCH, millis
 
 KEEP_HEARD = timedelta(days=1)  # far beyond the longest life of a command, even where a clock was set back
 KEEP_UNHEARD = timedelta(days=7)
 ENTRIES_MAX = 10_000
+MEMORY = Path(":memory:")
 LOCK_WAIT_S = 1.0
 WAL_BYTES_MAX = 1024 * 1024
 _SCHEMA = """
@@ -78,7 +80,7 @@ class Journal:
     @classmethod
     def refusing(cls, now: datetime) -> "Journal":
         """Give one for a disk that takes nothing: it remembers nothing, so no command may be carried out."""
-        journal = cls(Path(":memory:"), now)
+        journal = cls(MEMORY, now)
         journal._db.execute("PRAGMA query_only = 1")
         return journal
 
@@ -179,6 +181,8 @@ def _opened(path: Path, now: datetime) -> sqlite3.Connection:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
+    if path != MEMORY:
+        make_private(path)
     db = sqlite3.connect(path, timeout=LOCK_WAIT_S, check_same_thread=False)
     try:
         for pragma in ("journal_mode = WAL", "synchronous = FULL", f"journal_size_limit = {WAL_BYTES_MAX}"):

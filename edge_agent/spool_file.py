@@ -6,6 +6,7 @@ can no longer be known, and a number given twice would be a reading lost.  What 
 """
 
 import logging
+import os
 import sqlite3
 import time
 import uuid
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from edge_agent.identity import PRIVATE
 from edge_agent.packing import unpack
 from edge_agent.retention import SCHEMA as RETENTION_SCHEMA
 from rules.wire.event import joined
@@ -71,7 +73,16 @@ def opened(path: Path, identity: str = "") -> tuple[sqlite3.Connection, bool]:
         return _renewed(path, str(error)), True
 
 
+def make_private(path: Path) -> None:
+    """Make a file that its owner alone reads, unless it is there: badges and pictures wait in it.  Raises OSError.
+
+    SQLite gives its other files the same mode.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE))
+
+
 def _connected(path: Path, identity: str = "") -> sqlite3.Connection:
+    make_private(path)
     db = sqlite3.connect(path, timeout=LOCK_WAIT_S, check_same_thread=False)
     try:
         for pragma in (

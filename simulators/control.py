@@ -75,6 +75,8 @@ async def serve(
             while line := await reader.readline():
                 writer.write(json.dumps(answer(board, line, clock(), scene)).encode() + b"\n")
                 await writer.drain()
+                if not line.startswith(b"{"):
+                    break  # perhaps a web page's form, whose body could hold a request
         except ValueError:  # a line beyond MAX_LINE_BYTES
             writer.write(json.dumps(_refusal(f"a request has at most {MAX_LINE_BYTES} bytes")).encode() + b"\n")
         except ConnectionError:

@@ -16,9 +16,9 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Serial(Part):
-    """A serial port of the gateway."""
+    """A serial port of the gateway: a path, since the serial library takes names like ``spy://`` that write files."""
 
-    port: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    port: Annotated[str, StringConstraints(min_length=2, max_length=255, pattern=r"^/\S+$")]
     baud: Annotated[int, Field(ge=300, le=1_000_000)] = 9600
     parity: Literal["N", "E", "O"] = "E"
     data_bits: Literal[7, 8] = 8

@@ -77,6 +77,8 @@ class Gateway(Part):
     What the spool keeps while the hub is away: at most ``spool_max_mb``; what counts nothing goes first, oldest first,
     and after ``spool_max_days`` in any case.  When only counters and badge events are left, ``spool_when_full`` says
     whether new ones are refused or the oldest dropped.  ``backfill_per_s`` readings a second go out of what has waited.
+    ``pushed`` counts in the gateway's own file alone: whether a file of the hub may change only what is read, or also
+    what is set, local rules, interlocks and lines with passwords ("all").
     """
 
     code: Code
@@ -85,6 +87,7 @@ class Gateway(Part):
     spool_max_days: Annotated[int, Field(ge=1, le=3660)] = 366
     spool_when_full: Literal["refuse", "drop_oldest"] = "refuse"
     backfill_per_s: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
+    pushed: Literal["readings", "all"] = "readings"
 
 
 class Commodity(StrEnum):

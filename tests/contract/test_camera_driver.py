@@ -273,6 +273,7 @@ async def test_the_password_opens_the_stream_and_is_nowhere_to_be_seen(
     secret = "p@ss/w:rd%1"
     ground = CameraGround(Login("viewer", secret))
     monkeypatch.setenv("PLANTROOM_CREDENTIALS", str(tmp_path))
+    monkeypatch.setenv("PLANTROOM_BROKER_PASSWORD", "of-the-broker")
     (tmp_path / "camera-C1-password").write_text(secret if right else "wrong")
     await ground.start()
     driver = CameraDriver(ground.line, now)
@@ -284,7 +285,7 @@ async def test_the_password_opens_the_stream_and_is_nowhere_to_be_seen(
         assert station.watcher.pid is not None
         process = psutil.Process(station.watcher.pid)
         shown += " ".join(process.cmdline()) + repr(process.environ())
-        assert not [word for word in (secret, "p%40ss", "wrong") if word in shown]
+        assert not [word for word in (secret, "p%40ss", "wrong", "of-the-broker") if word in shown]
     finally:
         await driver.close()
         await ground.stop()

@@ -117,6 +117,19 @@ def test_systemd_understands_every_line(unit: Path, tmp_path: Path) -> None:
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 
 
+@needs_systemd
+def test_a_gateway_with_serial_ports_opens_up_those_and_nothing_else(tmp_path: Path) -> None:
+    unit = (FOLDER / "plantroom-edge@.service").read_text("utf-8").partition("[Install]")[0]
+    copy = tmp_path / "plantroom-edge@GW-1.service"
+    copy.write_text(f"{unit}\n{(FOLDER / 'edge-devices.conf').read_text('utf-8')}".replace(INSTALLED, sys.executable))
+    checked = analyse("verify", "--man=no", "--recursive-errors=no", str(copy))
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+    judged = analyse("security", "--offline=true", "--no-pager", str(copy))
+    exposure = re.search(r"Overall exposure level .*: (\d+\.\d)", judged.stdout)
+    assert exposure is not None, judged.stderr
+    assert float(exposure[1]) <= EXPOSURE_MAX
+
+
 def test_no_library_needs_memory_that_is_written_and_executed() -> None:
     run = subprocess.run(
         [sys.executable, "-c", LIBRARIES], capture_output=True, text=True, check=False, timeout=60, cwd="/"

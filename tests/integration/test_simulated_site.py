@@ -272,6 +272,17 @@ async def test_rubbish_on_the_control_socket_does_no_harm(running: Running):
     assert (await ask_async(running.control, {"do": "list"}))["ok"]
 
 
+async def test_a_form_of_a_web_page_does_nothing_at_the_control_socket(running: Running):
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.control)
+    body = json.dumps({"do": "inject", "kind": "silent", "device": "EM-1"})
+    writer.write(f"POST / HTTP/1.1\r\nContent-Type: text/plain\r\n\r\n{body}\n".encode())
+    assert json.loads(await reader.readline())["ok"] is False
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read() == b""
+    writer.close()
+    assert (await ask_async(running.control, {"do": "list"}))["faults"] == []
+
+
 async def refusal(start: Callable[[], Any]) -> BaseException:
     with pytest.raises((PortTakenError, InvalidFaultError, UnwritableTruthError)) as caught:
         await asyncio.wait_for(start(), 10)

@@ -1,3 +1,4 @@
+import os
 import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.frame import Frame
+from edge_agent.journal import Journal
 from edge_agent.spool import Spool, SpoolFullError, SpoolUnusableError
 from rules.model.quality import Quality
 from rules.model.reading import Reading
@@ -141,3 +143,16 @@ def test_birth_numbers_count_on_across_restarts(opened: Callable[..., Spool]) ->
     assert [spool.next_bd_seq() for _ in range(257)] == [*range(256), 0]
     spool.close()
     assert opened().next_bd_seq() == 1
+
+
+def test_nobody_else_of_the_machine_reads_what_waits_and_what_was_set(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        spool, journal = Spool(tmp_path / "edge.sqlite", max_mb=1), Journal(tmp_path / "commands.sqlite", START)
+        files = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+        spool.close()
+        journal.close()
+    finally:
+        os.umask(before)
+    assert {"edge.sqlite", "edge.sqlite-wal", "commands.sqlite", "commands.sqlite-wal"} <= files.keys()
+    assert set(files.values()) == {0o600}
