@@ -46,6 +46,7 @@ def frame(speaker: Speaker, birth: Birth, payload: Payload, message: Message, no
                 faults.append((Fault.VALUE, f"{birth.device}.{name} has the text {metric.value[:20]!r} for a value."))
             else:
                 samples.append(_sample(name, at, metric))
+    personal = told or any(fault is Fault.EVENT for fault, _ in faults)  # badges are not kept in the quarantine
     return Frame(
         speaker,
         birth,
@@ -53,7 +54,7 @@ def frame(speaker: Speaker, birth: Birth, payload: Payload, message: Message, no
         tuple(samples),
         message.topic,
         tuple(faults[:FAULTS_SAID_MAX]),
-        message.head if faults or told else b"",
+        message.head if faults and not personal else b"",
         tuple(told),
     )
 

@@ -147,6 +147,7 @@ async def test_a_bad_event_is_quarantined_its_number_counts_and_its_neighbours_a
         "future",
     ):
         assert words in said
+    assert {bytes(payload) for (payload,) in hub.rows("SELECT payload FROM quarantine")} == {b""}  # no badge, no face
 
 
 async def test_a_zone_that_the_site_file_moves_moves_for_the_door_and_is_recorded(
