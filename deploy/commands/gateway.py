@@ -89,6 +89,10 @@ def configure(
         sha256 = asyncio.run(enrolment.want(hub, site, gateway, file.read_text("utf-8"), note, now))
     typer.echo(f"{site}/{gateway} is to go by {file} ({sha256[:12]}, without technicians, tenants and leases).")
     typer.echo("It gets the file with its next report, tries it, and keeps it only if all goes on; see 'Gateways'.")
+    typer.echo(
+        "What may be set, local rules, interlocks and lines with passwords are changed in the file on the gateway: it "
+        'refuses another that changes them, unless its own says pushed = "all".'
+    )
 
 
 @app.command("list")
