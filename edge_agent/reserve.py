@@ -12,7 +12,7 @@ from edge_agent.config import EdgeConfig
 from rules.control.command import Allowance
 from rules.model.line import AnyLine, CameraLine, OnvifLine, OpcuaLine, OsdpLine
 
-MANNERS = {"poll_s": 1.0, "timeout_s": 1.0}  # what may differ in a line that is only read
+MANNERS = {"poll_s": 1.0, "timeout_s": 1.0}  # what may differ in a line on which no rule stands
 ADVICE = 'change that in the file on the gateway, or write pushed = "all" into its [[gateway]] there'
 
 
@@ -44,7 +44,7 @@ def _judged(own: EdgeConfig, wanted: EdgeConfig) -> Iterable[str]:
         yield "the local rules are not those of the gateway's own file"
     if own.local.interlocks != wanted.local.interlocks:
         yield "the interlocks are not those of the gateway's own file"
-    points = _concerned(own)
+    points = _judging(own)
     before = {one.point.code: one for one in own.local.derived if one.point.code in points}
     after = {one.point.code: one for one in wanted.local.derived if one.point.code in points}
     if before != after:
@@ -53,24 +53,31 @@ def _judged(own: EdgeConfig, wanted: EdgeConfig) -> Iterable[str]:
 
 def _moved(own: EdgeConfig, wanted: EdgeConfig) -> Iterable[str]:
     """Look at devices that are set or stand behind rules, and at lines that somebody signs in to."""
-    concerned = {point.rpartition(".")[0] for point in _concerned(own)}
+    judging, settable = _devices(_judging(own)), _devices(own.allowances)
     before = dict(_placed(own))
     lines = {line.code: line.line for line in own.lines}
     for code, (line, device) in _placed(wanted):
-        tied = code in concerned or isinstance(line, OsdpLine)  # the key of a reader is the device's
-        if tied and before.get(code) != (line, device):
+        old_line, old = before.get(code, (None, None))
+        tied = code in settable or isinstance(line, OsdpLine)  # the key of a reader is the device's
+        if (code in judging and (line, device) != (old_line, old)) or (
+            tied and not (device == old and _alike(line, old_line))
+        ):
             yield f"device '{code}' is set, judged by or has a key, and is not as in the gateway's own file"
     for polled in wanted.lines:
         if _signs_in(polled.line) and not _alike(polled.line, lines.get(polled.code)):
             yield f"line '{polled.code}' has a password or a certificate, and is not as in the gateway's own file"
 
 
-def _concerned(config: EdgeConfig) -> set[str]:
-    """Give all points that are set, or on which a rule or an interlock stands, through derived ones too."""
+def _devices(points: Iterable[str]) -> set[str]:
+    return {point.rpartition(".")[0] for point in points}
+
+
+def _judging(config: EdgeConfig) -> set[str]:
+    """Give all points that a rule or an interlock sets, holds back or stands on, through derived ones too."""
     local = config.local
     conditions = [*(rule.when for rule in local.rules), *(lock.when for lock in local.interlocks)]
     conditions += [rule.reset for rule in local.rules if rule.reset is not None]
-    points = {*config.allowances, *(rule.point for rule in local.rules), *(lock.point for lock in local.interlocks)}
+    points = {*(rule.point for rule in local.rules), *(lock.point for lock in local.interlocks)}
     points |= {point for condition in conditions for point in condition.points}
     for derived in reversed(local.derived):  # each stands after those that it is made of
         if derived.point.code in points:

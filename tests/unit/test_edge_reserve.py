@@ -145,6 +145,12 @@ def test_what_is_only_read_is_changed_from_afar_and_what_may_be_set_made_less(tm
     assert offered(tmp_path, text) == ""
 
 
+def test_a_point_that_is_set_may_be_read_oftener_but_not_elsewhere(tmp_path: Path) -> None:
+    own = site_text(1502, BOARDS) + ALLOWED
+    assert offered(tmp_path / "1", own.replace("poll_s = 0.2", "poll_s = 0.5"), own) == ""
+    assert "device 'VALVE' is set" in offered(tmp_path / "2", own.replace("address = 2", "address = 9"), own)
+
+
 def test_only_the_file_on_the_gateway_lets_the_hub_change_all(tmp_path: Path) -> None:
     wider, all_of_it = changed("high = 60", "high = 61"), 'code = "GW-1"\npushed = "all"\n'
     assert "or write pushed" in offered(tmp_path / "1", wider.replace('code = "GW-1"\n', all_of_it))
