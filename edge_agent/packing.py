@@ -13,6 +13,7 @@ from rules.model.reading import Reading
 from rules.wire.sparkplug import EPOCH, millis
 
 DOUBLE_BYTES = 8
+NOTHING = "[]"  # the readings of a frame that has none
 
 
 def pack(device: str, readings: Sequence[Reading]) -> str:
@@ -21,13 +22,15 @@ def pack(device: str, readings: Sequence[Reading]) -> str:
     Values are the base64 of little-endian doubles, so they survive exactly and cost little, with NaN for none; a time
     or a quality that all have stands once.  Raises ValueError for a value that is no number.
     """
+    if not readings:
+        return NOTHING
     skip = len(device) + 1
-    codes, moments, values, qualities, _, _ = zip(*readings, strict=True) if readings else ((),) * 6
+    codes, moments, values, qualities, _, _ = zip(*readings, strict=True)
     doubles = [nan if value is None else value for value in values]
     if not all(map(isfinite, doubles)) and any(value is not None and not isfinite(value) for value in values):
         raise ValueError(f"a value of {device} is no number")
     times = {at: millis(at) for at in set(_once(moments))}
-    at: int | list[int] = [times[moment] for moment in moments] if len(times) > 1 else next(iter(times.values()), 0)
+    at: int | list[int] = [times[moment] for moment in moments] if len(times) > 1 else next(iter(times.values()))
     columns = {
         "m": [code[skip:] for code in codes],
         "at": at,
@@ -39,7 +42,7 @@ def pack(device: str, readings: Sequence[Reading]) -> str:
 
 def _once(column: tuple[Any, ...]) -> tuple[Any, ...]:
     """Give the one value that all of a column have, or all of them."""
-    return column[:1] if column.count(column[0] if column else None) == len(column) else column
+    return column[:1] if column.count(column[0]) == len(column) else column
 
 
 def unpack(device: str, packed: str) -> Iterator[Reading]:

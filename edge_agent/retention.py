@@ -51,7 +51,8 @@ SELECT * FROM (
 ) ORDER BY number LIMIT ?
 """
 _KEPT = """
-SELECT f.number, json_array_length(f.readings) + (e.number IS NOT NULL), length(f.readings) + 100
+SELECT f.number, coalesce(json_array_length(f.readings, '$.m'), json_array_length(f.readings)) + (e.number IS NOT NULL),
+       length(f.readings) + 100
 FROM frames f LEFT JOIN events e ON e.number = f.number ORDER BY f.number LIMIT ?
 """
 

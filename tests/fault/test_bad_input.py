@@ -58,7 +58,7 @@ BAD_FILES: dict[str, tuple[str | bytes | None, tuple[str, ...]]] = {  # name -> 
         ("'EM-A-MAIN' energy: the site says 'm³', but the meter has 'kWh'; correct the unit.",),
     ),
     "port": (re.sub(r"port = \d+", "port = 99999", TEXT, count=1), ("line 'LINE-A' port: input should be less",)),
-    "table": (f"site = {list(range(999))}\n{TEXT.replace('[site]', '[other]')}", ("0, 1, 2", "other is not a known")),
+    "table": (f"site = {list(range(999))}\n{TEXT.replace('[site]', '[other]')}", ("other is not a known", "0, 1, 2")),
 }
 
 

@@ -25,7 +25,7 @@ from hub.store.database import Database, Role
 from rules.detect.book import RuleBook
 from tests.builders import ENGINEER, Dsns, Park
 
-NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
+NOW = datetime.now(UTC).replace(hour=10, minute=0, second=0, microsecond=0)  # today: acts are dated by the database
 ACTS = 40
 ANCHORED = 30
 Owner = psycopg.Connection[tuple[Any, ...]]

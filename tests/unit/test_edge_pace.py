@@ -72,7 +72,7 @@ def test_only_what_is_not_out_yet_goes_ahead_and_without_a_number() -> None:
 
 
 def test_a_new_connection_begins_with_the_last_reading_of_every_point_that_answers() -> None:
-    alive, dead = Member(1, {}, {}), Member(2, {}, {}, alive=False)
+    alive, dead = Member("A", 1, {}, {}), Member("B", 2, {}, {}, alive=False)
     for member in (alive, dead):
         member.latest.update({f"m{n}": r for n, r in enumerate(frame(600).readings)})
     previews = Previews()

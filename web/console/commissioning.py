@@ -34,9 +34,9 @@ async def export(visit: PointsVisit, show: str = "") -> Response:
 
 
 @router.post("/commissioning")
-async def take(visit: CommissionVisit, record: UploadFile | None = None) -> HTMLResponse:
+async def take(visit: CommissionVisit, record: UploadFile) -> HTMLResponse:
     """Take in the record that an engineer's laptop wrote on site."""
-    sent = await record.read(RECORD_BYTES_MAX + 1) if record else b""
+    sent = await record.read(RECORD_BYTES_MAX + 1)
     try:
         text = sent.decode()
     except UnicodeDecodeError:
