@@ -82,6 +82,7 @@ class Settings(BaseSettings):
     trusted_proxies: Words = ()
     outbound_allow: Words = ()
     log_format: Literal["text", "json"] = "text"
+    credentials: Path | None = None  # folder of devices' passwords and keys; drivers.credentials reads it
     anchor_file: Path | None = None
     oidc_file: Path | None = None
     mail_server: str = ""

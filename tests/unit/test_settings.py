@@ -143,3 +143,10 @@ def test_a_secret_given_twice_or_in_a_missing_file_is_refused(tmp_path: Path) ->
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         read().web_port = 1
+
+
+def test_the_folder_of_devices_credentials_is_a_setting_like_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    set_all(monkeypatch, CREDENTIALS=str(tmp_path))
+    assert read().credentials == tmp_path
