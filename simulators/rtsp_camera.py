@@ -207,9 +207,10 @@ class RtspServer:
                 if not silent and talk.writer.transport.get_write_buffer_size() < UNSENT_BYTES_MAX:
                     jpeg = self.camera.jpeg()
                     ticks = int((loop.time() - start_s) * TICKS_PER_S)
-                    for packet in packets(jpeg, self.camera.hall.size, sequence=sequence, ticks=ticks, source=SOURCE):
-                        talk.writer.write(struct.pack(">cBH", b"$", talk.channel, len(packet)) + packet)
-                        sequence += 1
+                    sent = packets(jpeg, self.camera.hall.size, sequence=sequence, ticks=ticks, source=SOURCE)
+                    framed = [struct.pack(">cBH", b"$", talk.channel, len(packet)) + packet for packet in sent]
+                    talk.writer.write(b"".join(framed))  # in one piece: who has gone is noticed between two pictures
+                    sequence += len(framed)
                 await asyncio.sleep(start_s + turn / FRAMES_PER_S - loop.time())
 
     def _gone(self, talk: _Talk) -> bool:

@@ -7,6 +7,7 @@ reported as granted, otherwise as denied.  A profile without a [door] reports ev
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -26,7 +27,8 @@ from rules.model.reading import Reading
 
 KEY_BYTES = 16  # SCBK
 TENTHS = 10  # timers count in 0.1 s
-SETTLE_S = 0.2
+SETTLE_S = 1.0  # until a reader that answers no questions has told its states by itself
+SETTLED_EVERY_S = 0.02
 DEVICES_MAX = 32  # of one line
 OUTPUT_OFF, OUTPUT_ON, OUTPUT_FOR_A_WHILE = 1, 2, 5  # IEC 60839-11-5, osdp_OUT
 BUZZER_OFF, BUZZER_ON = 1, 2
@@ -188,7 +190,14 @@ class OsdpStation:
                 await panel.wait_lost(self._number)
                 await panel.wait_online(self._number, self._driver.line.timeout_s)
         if refused:
-            await asyncio.sleep(SETTLE_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SETTLE_S):
+                    while self._untold():  # noqa: ASYNC110  # libosdp tells by a call within its own turn
+                        await asyncio.sleep(SETTLED_EVERY_S)
+
+    def _untold(self) -> bool:
+        now = self._driver.now()
+        return any(self.states.value(asked.measure, now) is None for asked in self._device.points)
 
     def _take(self, event: Mapping[str, Any]) -> None:
         self.states.take(event, self._driver.now())

@@ -105,6 +105,8 @@ async def open_port(line: OsdpLine) -> Port:
             )
     except TimeoutError:
         raise UnreachableError(f"{line.place} cannot be opened (no answer)", link=True) from None
+    except ConnectionRefusedError:
+        raise UnreachableError(f"{line.place} cannot be opened (it refuses the connection)", link=True) from None
     except (OSError, ValueError, termios.error) as error:
         raise UnreachableError(f"{line.place} cannot be opened ({error})", link=True) from None
     assert isinstance(opened, Port)
