@@ -28,6 +28,7 @@ from drivers.opcua.profile import OpcuaProfile
 from drivers.osdp.line import OsdpDriver
 from drivers.osdp.profile import OsdpProfile
 from drivers.profile import InvalidProfileError, Profile, check, toml
+from drivers.sparkplug.profile import SparkplugProfile
 from rules.model.line import (
     AnyLine,
     BacnetLine,
@@ -54,6 +55,7 @@ PROFILES: Mapping[str, type[Profile]] = {
     "onvif": OnvifProfile,
     "opcua": OpcuaProfile,
     "osdp": OsdpProfile,
+    "sparkplug": SparkplugProfile,
 }
 DRIVERS: Mapping[type, Callable[[Any, Callable[[], datetime]], Driver]] = {
     ModbusLine: ModbusDriver,

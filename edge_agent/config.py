@@ -16,7 +16,7 @@ from edge_agent.local import Local
 from edge_agent.retention import Retention
 from rules.control.command import Allowance
 from rules.model import quantity, site
-from rules.model.line import AnyLine
+from rules.model.line import AnyLine, SparkplugLine
 from rules.model.point import Kind, Point
 from rules.model.whereabouts import Whereabouts, located
 
@@ -95,7 +95,8 @@ def load_all(path: Path, beside: Path | None = None) -> tuple[EdgeConfig, ...]:
     file, devices = _read(path, text, beside or path.parent)
     if not file.gateway:
         raise InvalidConfigError([f"{path}: the file has no gateway; add a [[gateway]] with its code."])
-    problems = list(local.strays(file))
+    foreign = {line.gateway for line in file.line if isinstance(line, SparkplugLine)}
+    problems = [*local.strays(file), *_mixed(file, foreign)]
     own = {one.code: local.build(file, one.code, devices, problems) for one in file.gateway}
     _refuse(path, text, problems)
     return tuple(
@@ -118,6 +119,7 @@ def load_all(path: Path, beside: Path | None = None) -> tuple[EdgeConfig, ...]:
             local=own[gateway.code],
         )
         for gateway in file.gateway
+        if gateway.code not in foreign
     )
 
 
@@ -138,6 +140,12 @@ def _read(path: Path, text: str, beside: Path) -> tuple[site.SiteFile, dict[str,
     problems += _disallowed(file, devices)
     _refuse(path, text, problems)
     return file, devices
+
+
+def _mixed(file: site.SiteFile, foreign: Iterable[str]) -> Iterable[str]:
+    for code in sorted(foreign):
+        if any(line.gateway == code and not isinstance(line, SparkplugLine) for line in file.line):
+            yield f"gateway '{code}' has lines of another maker's and of ours; give each a gateway of its own."
 
 
 def _allowances(file: site.SiteFile, gateway: str) -> dict[str, Allowance]:

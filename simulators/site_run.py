@@ -19,6 +19,7 @@ from rules.model.line import (
     OnvifLine,
     OpcuaLine,
     OsdpLine,
+    SparkplugLine,
 )
 from rules.model.site import SiteFile
 from simulators import (
@@ -77,6 +78,8 @@ async def run(
     async with AsyncExitStack() as stack:
         log = stack.enter_context(TruthLog(truth)) if truth else None
         for line in site.line:
+            if isinstance(line, SparkplugLine):
+                continue  # another maker's gateway: nobody asks for its devices
             if isinstance(line, OnvifLine | OsdpLine):
                 stack.push_async_callback(await scene.serve(line, [d for d in site.device if d.line == line.code]))
                 continue

@@ -24,6 +24,7 @@ from simulators.worldtime import BLOCK, QUARTER_MS, LocalTime, local_block, mill
 LOSS_PPM = (10_000, 20_000)  # 1 to 2 % of what flows through
 DEFAULT_AREA_M2 = 200.0
 WATCHING = ("onvif", "osdp")  # drivers whose devices show what is done before them, and take no faults
+FOREIGN = "sparkplug"  # gateways of other makers have devices of their own
 
 
 class UnfitSiteError(ValueError):
@@ -32,7 +33,7 @@ class UnfitSiteError(ValueError):
 
 def measuring(site: SiteFile) -> tuple[Device, ...]:
     """Give the devices that show the world: all but those of ``simulators.scene``; a camera shows its hall."""
-    others = {line.code for line in site.line if line.driver in WATCHING}
+    others = {line.code for line in site.line if line.driver in (*WATCHING, FOREIGN)}
     return tuple(device for device in site.device if device.line not in others)
 
 
@@ -102,6 +103,8 @@ class World:
     def values(self, device: str, at: datetime, setpoint: plant.SetPoint | None = None) -> dict[str, float]:
         """Give every level and state that a device shows, by measure; the face, not multiplied out."""
         node = self._nodes.get(device)
+        if node is None and self.sheet(device).named("leak"):
+            return plant.leak_values(setpoint)
         if node is None:
             return plant.values(key(self.seed, device), at, self.outdoor(at), setpoint)
         return node.levels(milliseconds(at))

@@ -191,7 +191,7 @@ ROUTES: dict[tuple[str, str], Entry] = {
     ),
     ("GET", "/points"): allow(*POINTS),
     ("GET", "/points.csv"): allow(*POINTS),
-    ("GET", "/points/{code}"): allow(*POINTS, path=_of("point", "code")),
+    ("GET", "/points/{code:path}"): allow(*POINTS, path=_of("point", "code")),
     ("POST", "/points/{code}/commands"): allow(
         "engineer", path=_of("point", "code"), form=lambda *_: {"id": uuid4(), "value": 1}
     ),

@@ -56,7 +56,10 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """How a birth describes one point; not ``declared``: it says nothing but the name."""
+    """How a birth describes one point; not ``declared``: it says nothing but the name.
+
+    ``wire_type`` is the Sparkplug data type, for data that comes without one.
+    """
 
     measure: str
     kind: Kind
@@ -64,6 +67,7 @@ class Spec:
     resolution: Decimal
     modulus: Decimal | None
     declared: bool
+    wire_type: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ from decimal import Decimal, InvalidOperation
 from hub.ingest.acts import Birth, Spec
 from rules.model.point import Kind
 from rules.wire import topics
-from rules.wire.sparkplug import DataType, Metric
+from rules.wire.sparkplug import MEASURED, DataType, Metric
 
 NAME_CHARACTERS_MAX = 120
 UNIT_CHARACTERS_MAX = 20
@@ -27,7 +27,7 @@ def read(device: str, metrics: tuple[Metric, ...]) -> tuple[Birth, tuple[str, ..
     for metric in metrics:
         if metric.alias is not None:
             names[metric.alias] = metric.name
-        if metric.name.startswith(_OWN) or metric.datatype is DataType.STRING:
+        if metric.name.startswith(_OWN) or (metric.wire_type or metric.datatype) not in MEASURED:
             continue
         try:
             specs[metric.name] = _spec(metric)
@@ -48,7 +48,7 @@ def _spec(metric: Metric) -> Spec:
         raise UnusableBirthError(f"'{metric.name}' has a unit that is not up to {UNIT_CHARACTERS_MAX} characters.")
     resolution = _positive(metric.name, "resolution", said.get(topics.RESOLUTION)) or RESOLUTION_UNSAID
     modulus = _positive(metric.name, "modulus", said.get(topics.MODULUS))
-    return Spec(metric.name, Kind(kind), unit, resolution, modulus, declared=bool(said))
+    return Spec(metric.name, Kind(kind), unit, resolution, modulus, declared=bool(said), wire_type=metric.wire_type)
 
 
 def _positive(name: str, what: str, text: str | None) -> Decimal | None:

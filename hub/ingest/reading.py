@@ -3,12 +3,12 @@
 import math
 from datetime import datetime, timedelta
 
-from hub.ingest.acts import Birth, Fault, Frame, Sample, Speaker, Told
+from hub.ingest.acts import Birth, Fault, Frame, Sample, Speaker, Spec, Told
 from hub.ingest.inbox import Message
 from rules.model.quality import Quality
 from rules.wire import topics
 from rules.wire.event import EVENT, event_of
-from rules.wire.sparkplug import MalformedPayloadError, Metric, Payload, Value
+from rules.wire.sparkplug import MalformedPayloadError, Metric, Payload, Value, signed
 
 AHEAD_MAX = timedelta(minutes=10)
 # Our own edge keeps its time when somebody sets the computer's clock back, and sends everything once: what it says may
@@ -45,7 +45,7 @@ def frame(speaker: Speaker, birth: Birth, payload: Payload, message: Message, no
             elif isinstance(metric.value, str | bytes):
                 faults.append((Fault.VALUE, f"{birth.device}.{name} has the text {metric.value[:20]!r} for a value."))
             else:
-                samples.append(_sample(name, at, metric))
+                samples.append(_sample(specs[name], at, metric))
     personal = told or any(fault is Fault.EVENT for fault, _ in faults)  # badges are not kept in the quarantine
     return Frame(
         speaker,
@@ -66,8 +66,9 @@ def _listen(metric: Metric, device: str, told: list[Told], faults: list[tuple[Fa
         faults.append((Fault.EVENT, f"{device}: {error}."))
 
 
-def _sample(name: str, at: datetime, metric: Metric) -> Sample:
-    value, quality = metric.value, int(metric.quality)
+def _sample(spec: Spec, at: datetime, metric: Metric) -> Sample:
+    name, quality = spec.measure, int(metric.quality)
+    value = metric.value if metric.wire_type else signed(metric.value, spec.wire_type)
     if value is None or isinstance(value, str | bytes) or quality == _BAD:
         return Sample(name, at, None, _BAD if quality == _GOOD else quality, metric.historical)
     number = float(value)

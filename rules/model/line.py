@@ -178,7 +178,25 @@ class CameraLine(_Line):
         return self.url
 
 
-AnyLine = ModbusLine | BacnetLine | OpcuaLine | Dlt645Line | Cjt188Line | MbusLine | OnvifLine | OsdpLine | CameraLine
+class SparkplugLine(_Line):
+    """Devices of a gateway of another maker, which sends Sparkplug B to the hub by itself: nobody polls this line.
+
+    A device's code is its name on the wire; what it declares at its birth becomes its points.
+    """
+
+    driver: Literal["sparkplug"]
+    poll_s: Annotated[float, Field(ge=0.2, le=3600)] = 60.0  # its own business; kept for the form
+
+    @property
+    def place(self) -> str:
+        """Where the line leads, in words."""
+        return "the gateway's own"
+
+
+AnyLine = (
+    ModbusLine | BacnetLine | OpcuaLine | Dlt645Line | Cjt188Line | MbusLine | OnvifLine | OsdpLine | CameraLine
+    | SparkplugLine
+)  # fmt: skip
 Line = Annotated[AnyLine, Field(discriminator="driver")]
 Wire = ModbusLine | Dlt645Line | Cjt188Line | MbusLine
 
@@ -219,6 +237,7 @@ _FORMS: dict[str, tuple[Callable[[str], bool], str]] = {
     "onvif": (lambda text: len(text) <= TOKEN_CHARACTERS_MAX, "left out for a camera, or the token of a door"),
     "osdp": (lambda text: text.isdecimal() and int(text) <= OSDP_MAX, f"a number from 0 to {OSDP_MAX}"),
     "camera": (lambda text: not text, "left out: the stream is the device"),
+    "sparkplug": (lambda text: not text, "left out: the device's code is its name on the wire"),
     "mbus": (_mbus, f"a primary address up to {MBUS_PRIMARY_MAX} or a secondary one of 16 digits"),
 }
 

@@ -298,7 +298,8 @@ def _duplicates(site: SiteFile) -> Iterable[str]:
         for code in sorted(code for code, times in Counter(codes).items() if times > 1):
             yield f"{kind} '{code}' stands more than once in the file; codes are unique."
     seen: dict[tuple[str, str], str] = {}
-    for device in site.device:
+    unaddressed = {line.code for line in site.line if line.driver == "sparkplug"}
+    for device in (device for device in site.device if device.line not in unaddressed):
         other = seen.setdefault((device.line, device.address), device.code)
         if other != device.code:
             yield (

@@ -45,6 +45,9 @@ _SLOT = {
 }
 
 
+MEASURED = frozenset(range(1, 12))  # data types of numbers and booleans; texts, times, tables and files are none
+
+
 class MalformedPayloadError(ValueError):
     """The bytes are not a Sparkplug B payload that can be used; the text says why."""
 
@@ -53,7 +56,8 @@ class MalformedPayloadError(ValueError):
 class Metric:
     """One metric.  Births carry ``name`` and ``alias``; data carries the alias alone.
 
-    ``value`` None means "no value" (``is_null``).  ``at`` is aware UTC, whole milliseconds.
+    ``value`` None means "no value" (``is_null``).  ``at`` is aware UTC, whole milliseconds.  ``wire_type`` is the
+    number of the data type as the message has it; None: it does not say, and only the birth knows.
     """
 
     name: str = ""
@@ -64,6 +68,7 @@ class Metric:
     historical: bool = False
     quality: Quality = Quality.GOOD
     properties: dict[str, str] = field(default_factory=dict)
+    wire_type: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +147,13 @@ def _time(ms: int) -> datetime:
 
 
 def _read(metric: Any) -> Metric:
-    datatype = metric.datatype if metric.HasField("datatype") else _guess(metric)
+    said = metric.datatype if metric.HasField("datatype") and metric.datatype else None
+    datatype = said or _guess(metric)
     slot = metric.WhichOneof("value")
     value: Value = None
     if slot is not None and not metric.is_null:
         value = getattr(metric, slot) if slot == "bytes_value" else _text(getattr(metric, slot))
-        if datatype in _SIGNED_BITS and isinstance(value, int):
-            value = _signed(value, _SIGNED_BITS[datatype])
+        value = signed(value, datatype)
     quality, properties = _properties(metric)
     return Metric(
         name=str(_text(metric.name)),
@@ -159,7 +164,14 @@ def _read(metric: Any) -> Metric:
         historical=metric.is_historical,
         quality=quality,
         properties=properties,
+        wire_type=said,
     )
+
+
+def signed(value: Value, datatype: int | None) -> Value:
+    """Give a whole number as its data type means it: the signed ones travel in two's complement."""
+    bits = _SIGNED_BITS.get(datatype or 0)
+    return value if bits is None or isinstance(value, bool) or not isinstance(value, int) else _signed(value, bits)
 
 
 def _text(value: Any) -> Any:

@@ -85,7 +85,7 @@ async def ask(
 ) -> httpx.Response:
     method, path = key
     place = stage.world.places[realm]
-    filled = path.format(**entry.path(stage.world, place, login))
+    filled = path.replace(":path}", "}").format(**entry.path(stage.world, place, login))
     query = {name: str(value) for name, value in entry.query(stage.world, place, login).items()}
     form = {name: str(value) for name, value in entry.form(stage.world, place, login).items()}
     if entry.json is not None:

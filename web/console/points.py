@@ -79,7 +79,7 @@ async def export(visit: PointsVisit, q: str = "", show: str = "") -> Response:
         return table("points", [_cells(row) for row in await latest(tx, {"q": q, "show": show})])
 
 
-@router.get("/points/{code}")
+@router.get("/points/{code:path}")
 async def one(visit: PointsVisit, code: str, range: str = "1d", at: datetime | None = None) -> HTMLResponse:  # noqa: A002 - the address's word
     """Show the trend of a point: up to now, or around ``at`` (a bill's reading)."""
     span = range if range in RANGES else "1d"
