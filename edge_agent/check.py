@@ -12,6 +12,7 @@ from drivers.errors import UnreachableError
 from edge_agent import words
 from edge_agent.clock import Clock
 from edge_agent.config import EdgeConfig, InvalidConfigError, PolledLine, load_all
+from rules.model.point import Point
 from rules.model.quality import Quality
 from rules.model.reading import Reading
 
@@ -37,17 +38,44 @@ async def check(path: Path) -> Report:
     return Report([*(said for config in configs for said in describe(config)), *cautions], problems)
 
 
-async def read(path: Path) -> list[dict[str, Any]]:
-    """Ask every point once; gives JSON-ready rows.  Raises InvalidConfigError."""
+async def ask(path: Path) -> list[tuple[Point, Reading]]:
+    """Ask every point once; of several readings of a point the newest counts.  Raises InvalidConfigError."""
     lines = [line for config in load_all(path) for line in config.lines]
     answers = await asyncio.gather(*(_ask_line(line) for line in lines))
     return [
-        _row(reading, units[reading.point])
+        (polled.point, newest[polled.point.code])
         for asked in answers
         for device, readings, _ in asked
-        for units in ({polled.point.code: polled.point.unit for polled in device.points},)
-        for reading in readings
+        for newest in ({reading.point: reading for reading in readings},)
+        for polled in device.points
+        if polled.point.code in newest
     ]
+
+
+async def read(path: Path) -> list[dict[str, Any]]:
+    """Ask every point once; gives JSON-ready rows.  Raises InvalidConfigError."""
+    return [_row(point, reading) for point, reading in await ask(path)]
+
+
+def _row(point: Point, reading: Reading) -> dict[str, Any]:
+    """Give a reading as JSON has it."""
+    return {
+        "point": reading.point,
+        "value": reading.value,
+        "unit": point.unit,
+        "quality": reading.quality.name.lower(),
+        "at": reading.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "raw": list(reading.raw),
+        "error": reading.error,
+    }
+
+
+def shown(point: Point, reading: Reading) -> str:
+    """Give a reading as a line for people, to the digits that the device resolves."""
+    _, _, exponent = point.resolution.as_tuple()
+    digits = max(-int(exponent), 0)
+    value = "no value" if reading.value is None else f"{reading.value:.{digits}f} {point.unit}"
+    return f"{point.code:<32} {reading.error or value:<40} {reading.quality.name.lower()}"
 
 
 _Answer = tuple[Device, list[Reading], UnreachableError | None]
@@ -92,18 +120,6 @@ def _problems(asked: Iterable[_Answer]) -> Iterable[str]:
                 yield f"point '{reading.point}' has no good value: {reading.error}."
 
 
-def _row(reading: Reading, unit: str) -> dict[str, Any]:
-    return {
-        "point": reading.point,
-        "value": reading.value,
-        "unit": unit,
-        "quality": reading.quality.name.lower(),
-        "at": reading.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "raw": list(reading.raw),
-        "error": reading.error,
-    }
-
-
 def describe(config: EdgeConfig) -> list[str]:
     """Say the plan of a gateway in words, one line per line and one per device."""
     said = [f"gateway {config.gateway} of site {config.site}: {_count(len(config.lines), 'line')}"]
@@ -119,8 +135,9 @@ def describe(config: EdgeConfig) -> list[str]:
 
 
 def _planned(device: Device, plan: tuple[str, ...]) -> str:
+    where = f", address {device.address}" if device.address else ""
     return (
-        f"    {device.code} ({device.profile.code}, address {device.address}): "
+        f"    {device.code} ({device.profile.code}{where}): "
         f"{_count(len(device.points), 'point')} in {_count(len(plan), 'request')}: {', '.join(plan)}"
     )
 

@@ -1,4 +1,7 @@
-"""Meters and controllers as Modbus TCP servers: one server per line, every device of the line a unit on it."""
+"""Meters and controllers as Modbus servers: one server per line, every device of the line a unit on it.
+
+Frames are those of Modbus TCP, or RTU through TCP where the line says so, as serial converters pass them on.
+"""
 
 import asyncio
 import random
@@ -7,6 +10,7 @@ from datetime import datetime
 
 from pymodbus.constants import ExcCodes
 from pymodbus.exceptions import NoSuchIdException
+from pymodbus.framer import FramerType
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
@@ -104,15 +108,17 @@ async def _nobody(*_: object) -> ExcCodes:
     return ExcCodes.GATEWAY_NO_RESPONSE
 
 
-def _bytes(devices: Sequence[ServedDevice]) -> Callable[[bool, bytes], bytes]:
+def _bytes(devices: Sequence[ServedDevice], *, rtu: bool) -> Callable[[bool, bytes], bytes]:
     """Give what happens to the bytes of answers: faults that no register shows."""
     units = {int(device.device.address): device for device in devices}
+    unit_at = 0 if rtu else UNIT_AT
 
     def pass_on(sending: bool, data: bytes) -> bytes:
-        device = units.get(data[UNIT_AT]) if sending and len(data) > UNIT_AT else None
+        device = units.get(data[unit_at]) if sending and len(data) > unit_at else None
         kinds = {injected.fault.kind for injected in device.faults(device.now())} if device else set()
         if FaultKind.WRONG_CHECKSUM in kinds:
-            data = data[:2] + b"\x55\x55" + data[4:]  # another protocol, says the head
+            # In TCP the head says another protocol.
+            data = data[:-2] + bytes(octet ^ 0x55 for octet in data[-2:]) if rtu else data[:2] + b"\x55\x55" + data[4:]
         return data[: len(data) // 2] if FaultKind.HALF_FRAME in kinds else data
 
     return pass_on
@@ -123,8 +129,13 @@ async def serve_line(line: ModbusLine, devices: Sequence[ServedDevice], seed: in
     # Unit 0 stands for every unit that is not there.
     rest = SimDevice(id=0, simdata=[SimData(0, count=ALL_REGISTERS, datatype=DataType.REGISTERS)], action=_nobody)
     units = [*(_Unit(device, seed).unit() for device in devices), rest]
+    rtu = line.framing == "rtu"
     server = ModbusTcpServer(
-        units, address=(HOST, line.port or 0), ignore_missing_devices=True, trace_packet=_bytes(devices)
+        units,
+        framer=FramerType.RTU if rtu else FramerType.SOCKET,
+        address=(HOST, line.port or 0),
+        ignore_missing_devices=True,
+        trace_packet=_bytes(devices, rtu=rtu),
     )
     try:
         await server.serve_forever(background=True)

@@ -1,4 +1,4 @@
-"""The air handling unit: temperatures around its set point, valve and filter."""
+"""Plant: an air handling unit (temperatures around its set point, valve, filter), a leak detector with its valve."""
 
 import math
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from datetime import datetime
 
 DEFAULT_SETPOINT_C = 18.0
 SETTLING_S = 60.0  # time constant of the supply air after a new set point
+VALVE_OPEN = 100.0  # %
 FILTER_LIFE_S = 90 * 86400.0
 
 
@@ -48,3 +49,9 @@ def values(stream: int, at: datetime, outdoor_c: float, setpoint: SetPoint | Non
         "freeze_trip": 0.0,
         "filter_pressure": 80.0 + 150.0 * (seconds % FILTER_LIFE_S) / FILTER_LIFE_S,
     }
+
+
+def leak_values(setpoint: SetPoint | None = None) -> dict[str, float]:
+    """Give what a leak detector shows: dry until a fault says otherwise, its valve as somebody has set it."""
+    untouched = setpoint is None or setpoint.changed_at is None
+    return {"leak": 0.0, "valve": VALVE_OPEN if untouched or setpoint is None else setpoint.value}

@@ -170,6 +170,12 @@ _AHU1 = ModbusSheet(
 _UA1 = replace(_AHU1, model="rs-ua1")  # the same behind OPC UA, where nodes bear the names of the measures
 _UE1 = replace(_EM3, model="rs-ue1")
 
+_LV1 = ModbusSheet(
+    "rs-lv1",
+    (Register("leak", _ONE, 0, Form.UINT16), Register("valve", _ONE, 1, Form.UINT16, writable=(0, 100))),
+    HOLDING,
+)
+
 
 def _meter(model: str, *shown: Shown) -> Sheet:
     return Sheet(model, shown)
@@ -214,5 +220,5 @@ _CAMERA = Sheet("rtsp-camera", ())  # its pictures are in hall.py
 _EM4 = Sheet("rs-em4", tuple(Shown(s.measure, s.step, modulus=s.modulus) for s in _EM3.shown))
 _AHU2 = Sheet("rs-ahu2", tuple(Shown(s.measure, s.step, writable=s.writable) for s in _AHU1.shown))
 SHEETS: Mapping[str, Sheet] = {
-    sheet.model: sheet for sheet in (_EM3, _EM1, _WM1, _AHU1, _UA1, _UE1, *_WIRED, _CAMERA, _EM4, _AHU2)
+    sheet.model: sheet for sheet in (_EM3, _EM1, _WM1, _AHU1, _LV1, _UA1, _UE1, *_WIRED, _CAMERA, _EM4, _AHU2)
 }

@@ -67,13 +67,11 @@ def check_site(site: SitePath) -> None:
 @app.command()
 def read(site: SitePath, as_json: AsJson = False) -> None:
     """Read every point once.  Example: plantroom edge read deploy/sites/riverside.toml --json."""
-    rows = asyncio.run(check.read(site))
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False, indent=1))
+        typer.echo(json.dumps(asyncio.run(check.read(site)), ensure_ascii=False, indent=1))
         return
-    for row in rows:
-        shown = row["error"] or f"{row['value']} {row['unit']}"
-        typer.echo(f"{row['point']:<32} {shown:<40} {row['quality']}")
+    for one in asyncio.run(check.ask(site)):
+        typer.echo(check.shown(*one))
     for device, said in asyncio.run(nameplate.read(site)).items():
         typer.echo(nameplate.sentence(device, said))
 

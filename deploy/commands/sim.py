@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from deploy import foreground
+from deploy import credentials, foreground
 from deploy.commands.options import SitePath, read_site
 from deploy.settings import MAX_PORT
 from drivers.credentials import credential
@@ -59,6 +59,17 @@ def run(
             credential=credential,
         )
     )
+
+
+@app.command("credentials")
+def make_credentials(
+    site: SitePath,
+    out: Annotated[Path, typer.Option(help="Folder for the files; what is there already stays.")],
+) -> None:
+    """Make simulated devices' passwords and keys.  Example: plantroom sim credentials SITE --out field-credentials."""
+    made = credentials.make(read_site(site), out)
+    typer.echo(f"{len(made)} made in {out}{': ' if made else ''}{', '.join(made)}.")
+    typer.echo(f"Simulator and gateway both find them by: export PLANTROOM_CREDENTIALS={out.absolute()}")
 
 
 @app.command()
