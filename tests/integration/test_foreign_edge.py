@@ -1,26 +1,32 @@
 """Edges of other makers feed the hub directly: no driver, no spool number, nothing of ours but the specification."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from tomllib import loads
 from typing import Any
 from uuid import UUID
 
+import httpx
 import psycopg
 import pytest
 
 from deploy.broker import Broker
 from deploy.register import register
 from hub import main
+from hub.access import service as access
 from hub.ingest import session
 from hub.store.database import Database
 from rules.model.site import parse
 from tests import foreign
-from tests.builders import Dsns
+from tests.builders import Dsns, acting
 from tests.field import site_text
 from tests.foreign import Foreign, Tag
+from tests.integration.test_web_rights import PASSWORD, sign_in
 from tests.training import working
+from web.app import create
+from web.settings import WebSettings
 
 MORE = """
 [[gateway]]
@@ -195,3 +201,22 @@ async def test_a_device_that_nobody_registered_is_said_and_harms_no_other(hub: H
     await hub.until(SAMPLES, [(1,)])
     [(reason,)] = hub.rows("SELECT DISTINCT reason FROM quarantine")
     assert "'STRANGER' is not registered" in reason
+
+
+async def test_a_point_whose_name_has_slashes_has_its_place_on_the_pages(hub: Hub, database: Database) -> None:
+    node = Foreign(hub.broker, "S1", "IGNITION-1", {"CHILLER-1": TAGS})
+    await up(hub, node)
+    node.tell("CHILLER-1", Tag("Temps/Supply/int16", foreign.INT16, -300, now()))
+    await hub.until(SAMPLES, [(1,)])
+    node.leave()
+    async with database.transaction(hub.organisation, acting("test", "administrator")) as tx:
+        await access.add_user(tx, "engineer", "Eve", "engineer", PASSWORD, language="en")
+    transport = httpx.ASGITransport(create(database, WebSettings(hub.dsns.hub, broadcast=False)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://plantroom.test") as client:
+        await sign_in(client, "engineer")
+        listed = await client.get("/points")
+        [link] = re.findall(r'href="(/points/CHILLER-1[^"]*/int16)"', listed.text)
+        page = await client.get(link)
+    assert page.status_code == httpx.codes.OK
+    assert "CHILLER-1.Temps/Supply/int16" in page.text
+    assert "-300" in page.text.replace("−", "-")  # the sign that people read
