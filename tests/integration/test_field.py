@@ -24,7 +24,8 @@ STILLS = """
 SELECT s.camera, z.code, s.kind FROM stills s JOIN zones z ON z.id = s.zone_id WHERE camera = 'CAMERA-LOBBY'"""
 ONLINE = "SELECT count(*)::int FROM devices WHERE NOT online"
 SHUT = """
-SELECT measure, value FROM latest JOIN points p ON p.id = point_id WHERE starts_with(p.code, 'LEAK-1.') ORDER BY measure"""
+SELECT measure, value FROM latest JOIN points p ON p.id = point_id
+WHERE starts_with(p.code, 'LEAK-1.') ORDER BY measure"""
 OFF = "SELECT code FROM devices WHERE NOT online"
 WATCHED = """
 SELECT count(*) > 0 FROM stills s JOIN zones z ON z.id = s.zone_id
