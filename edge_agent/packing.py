@@ -5,6 +5,7 @@ import struct
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from math import isfinite, nan
 from typing import Any
 
@@ -14,6 +15,9 @@ from rules.wire.sparkplug import EPOCH, millis
 
 DOUBLE_BYTES = 8
 NOTHING = "[]"  # the readings of a frame that has none
+MEASURES_KEPT = 256  # columns of at most a frame's points, about 10 kB each
+
+_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def pack(device: str, readings: Sequence[Reading]) -> str:
@@ -24,7 +28,6 @@ def pack(device: str, readings: Sequence[Reading]) -> str:
     """
     if not readings:
         return NOTHING
-    skip = len(device) + 1
     codes, moments, values, qualities, _, _ = zip(*readings, strict=True)
     doubles = [nan if value is None else value for value in values]
     if not all(map(isfinite, doubles)) and any(value is not None and not isfinite(value) for value in values):
@@ -32,12 +35,17 @@ def pack(device: str, readings: Sequence[Reading]) -> str:
     times = {at: millis(at) for at in set(_once(moments))}
     at: int | list[int] = [times[moment] for moment in moments] if len(times) > 1 else next(iter(times.values()))
     columns = {
-        "m": [code[skip:] for code in codes],
         "at": at,
         "v": b64encode(struct.pack(f"<{len(doubles)}d", *doubles)).decode(),
         "q": int(qualities[0]) if len(_once(qualities)) == 1 else list(map(int, qualities)),
     }
-    return json.dumps(columns, separators=(",", ":"))
+    return f'{{"m":{_measures(len(device) + 1, codes)},{_json(columns)[1:]}'
+
+
+@lru_cache(MEASURES_KEPT)
+def _measures(skip: int, codes: tuple[str, ...]) -> str:
+    """Give the measures of points in JSON: counters and what moves all the time are the same ones at every poll."""
+    return _json([code[skip:] for code in codes])
 
 
 def _once(column: tuple[Any, ...]) -> tuple[Any, ...]:
