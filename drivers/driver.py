@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 from drivers.profile import Profile
 from rules.model.event import Event
 from rules.model.point import Point
+from rules.model.poll import Poll
 from rules.model.reading import Reading
 from rules.model.watch import Watch
 
@@ -58,6 +59,14 @@ class Station(Protocol):
         Raises UnreachableError, RefusedError, MalformedError (the answer cannot be used: it may have been done) or
         MisconfiguredError (there is no such measure or it cannot be written).
         """
+
+
+@runtime_checkable
+class Columnar(Protocol):
+    """A station that can give a whole poll in columns, which is faster where most points say what they said before."""
+
+    async def poll(self) -> Poll:
+        """Give what ``read`` gives."""
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ judged.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -100,7 +100,7 @@ class Judgement:
             for rule in self._local.rules
         }
 
-    def heed(self, readings: Sequence[Reading]) -> None:
+    def heed(self, readings: Iterable[Reading]) -> None:
         """Take in what was read; the work is done by ``run``."""
         if not self._inputs.wanted:
             return

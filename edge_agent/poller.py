@@ -4,11 +4,11 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from drivers.driver import Device, Driver, Parallel, Station, Telling
+from drivers.driver import Columnar, Device, Driver, Parallel, Station, Telling
 from drivers.errors import UnreachableError
 from edge_agent.actuator import Actuator
 from edge_agent.change import News
@@ -19,6 +19,7 @@ from edge_agent.publisher import Publisher
 from edge_agent.roster import Roster
 from edge_agent.spool import Spool, SpoolFullError
 from rules.model.event import Event
+from rules.model.poll import Poll
 from rules.model.quality import Quality
 from rules.model.reading import Reading
 from rules.wire.event import head, joined, picture
@@ -65,7 +66,7 @@ class LinePoller:
         health: Health,
         now: Callable[[], datetime],
         actuator: Actuator | None = None,
-        heed: Callable[[Sequence[Reading]], None] = lambda _: None,
+        heed: Callable[[Iterable[Reading]], None] = lambda _: None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._line = line
@@ -208,7 +209,8 @@ class LinePoller:
 
     async def _poll_device(self, watched: _Watched) -> None:
         self._health.polls += 1
-        readings = await watched.station.read()
+        station = watched.station
+        said = await station.poll() if isinstance(station, Columnar) else await station.read()
         if watched.gone:
             return
         if watched.alive is False:
@@ -216,9 +218,9 @@ class LinePoller:
             self._publisher.announce(watched.device.code, alive=True)
         watched.alive, watched.loss_spooled = True, False
         watched.backoff_s, watched.retry_s = BACKOFF_FIRST_S, 0.0
-        _log_errors(watched, readings)
-        self._heed(readings)
-        await self._take(watched, watched.news.of(readings))
+        _log_errors(watched, said)
+        self._heed(said)
+        await self._take(watched, watched.news.of(said))
 
     async def _take(self, watched: _Watched, fresh: list[Reading]) -> None:
         """Put readings before the keeper; the next device is asked meanwhile, unless too much waits already."""
@@ -333,9 +335,9 @@ def _end_if_asked() -> None:
         raise asyncio.CancelledError
 
 
-def _log_errors(watched: _Watched, readings: Sequence[Reading]) -> None:
+def _log_errors(watched: _Watched, said: Poll | Sequence[Reading]) -> None:
     """Log a point's trouble once when it begins and once when it ends."""
-    errors = {reading.point: reading.error for reading in readings if reading.error}
+    errors = said.troubles if isinstance(said, Poll) else {one.point: one.error for one in said if one.error}
     for point, error in errors.items():
         if watched.errors.get(point) != error:
             log.warning("point %s: %s", point, error)

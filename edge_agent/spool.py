@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
 from threading import Lock
 
@@ -35,6 +36,8 @@ FROM frames f LEFT JOIN loose l ON l.number = f.number LEFT JOIN events e ON e.n
 LEFT JOIN pictures p ON p.number = f.number
 WHERE f.number > ? AND f.number <= ? ORDER BY f.number
 """
+
+_code, _at = itemgetter(0), itemgetter(1)  # of a reading
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +139,7 @@ class Spool:
             elif frame.event is not None:
                 self._db.execute("INSERT INTO events VALUES (?, ?)", (number, head(frame.event)))
         last_number = self._last_number()
-        times = [reading.at for frame in frames for reading in frame.readings]
+        times = {at for frame in frames for at in set(map(_at, frame.readings))}  # nearly always one for all
         newest = max([*times, *([] if self.newest is None else [self.newest])], default=None)
         if newest is not None and newest != self.newest:
             remember(self._db, "newest_ms", str(millis(newest)))
@@ -309,6 +312,7 @@ class Spool:
         return {
             (frame.device, reading.point[len(frame.device) + 1 :])
             for frame in frames
+            if not self._codes.issuperset(map(_code, frame.readings))
             for reading in frame.readings
             if reading.point not in self._codes
         }

@@ -7,6 +7,7 @@ number) goes through its Decoder.
 
 import struct
 from collections.abc import Callable, Sequence
+from math import isfinite
 from operator import itemgetter, mul, truediv
 
 from drivers.modbus.answer import Answer
@@ -52,7 +53,11 @@ class BlockDecoder:
             not one.encoding.floating and bound > 1 << 16 * one.encoding.words
             for one, (_, _, bound) in zip(mine, self._scales, strict=True)
         )
-
+        # Numbers that are values as they come: any finite double, and integers that every double can show.
+        self._bare = all(
+            (times, per) == (1, 1.0) and bound > (0 if one.encoding.floating else 1 << 16 * one.encoding.words)
+            for one, (times, per, bound) in zip(mine, self._scales, strict=True)
+        )
         self._single = places == list(range(count)) and len(mine) == count  # a value a word, in order
         self._plain = not self._guards and all(register.encoding is Encoding.UINT16 for register in mine)
 
@@ -67,7 +72,9 @@ class BlockDecoder:
         octets = b"" if self._plain else self._pack(*ordered)
         numbers = ordered if self._plain else self._numbers(octets)
         values: list[float | None]
-        if self._sure:
+        if self._bare and (self._sure or all(map(isfinite, numbers))):
+            values = list(map(float, numbers))
+        elif self._sure:
             values = list(map(truediv, map(mul, numbers, self._times), self._pers))
         else:
             values = [

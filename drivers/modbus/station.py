@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
-from itertools import repeat
 from typing import Protocol
 
 from drivers.driver import Device
@@ -18,10 +16,10 @@ from drivers.modbus.plate import Asking, PlateReader
 from drivers.modbus.profile import ModbusProfile
 from drivers.modbus.registers import Encoding, Register, Table
 from drivers.number import unscaled
+from rules.model.poll import Poll
 from rules.model.quality import Quality
 from rules.model.reading import Reading
 
-_reading_of = partial(tuple.__new__, Reading)  # Reading._make without its check, which takes as long as the rest
 _ONE = Decimal(1)
 _NO_POWER = 0x8000  # SunSpec: a scale factor that is not available
 
@@ -60,8 +58,7 @@ class ModbusStation:
             for block in blocks(self._unit, profile, registers)
         ]
         order = [number for _, decoder in self._blocks for number in decoder.numbers]
-        codes = [asked.point.code for asked in device.points] + [""] * len(hidden)
-        self._codes = [codes[number] for number in order]
+        self._codes = tuple(asked.point.code for asked in device.points)
         place_of = {number: place for place, number in enumerate(order)}
         arranged = [place_of[number] for number in range(len(device.points))]
         self._arranged = None if arranged == list(range(len(order))) else arranged
@@ -80,6 +77,10 @@ class ModbusStation:
 
     async def read(self) -> list[Reading]:
         """Ask all blocks; every reading has the time of the last answer."""
+        return list(await self.poll())
+
+    async def poll(self) -> Poll:
+        """Ask all blocks; what they say, in columns."""
         values: list[float | None] = []
         raws: list[tuple[int, ...]] = []
         errors: dict[int, str] = {}
@@ -90,26 +91,19 @@ class ModbusStation:
             raws += words
         for place, power, scale in self._powers:
             if (number := values[place]) is not None:
-                values[place], errors[place] = scale(number, values[power])
-        readings = self._readings(values, raws, errors)
+                values[place], error = scale(number, values[power])
+                if error:
+                    errors[place] = error
+        at = self._line.now()
         await self._plate.compare()
-        return readings if self._arranged is None else [readings[place] for place in self._arranged]
+        if (arranged := self._arranged) is not None:
+            values, raws = [values[place] for place in arranged], [raws[place] for place in arranged]
+            errors = {place: errors[came] for place, came in enumerate(arranged) if came in errors} if errors else {}
+        return Poll(self._codes, at, values, raws, errors)
 
     async def nameplate(self) -> Mapping[str, str]:
         """Give what the device says that it is; asked once per connection."""
         return await self._plate.read()
-
-    def _readings(
-        self, values: list[float | None], raws: list[tuple[int, ...]], errors: dict[int, str]
-    ) -> list[Reading]:
-        at = self._line.now()
-        if not errors:
-            rows = zip(self._codes, repeat(at), values, repeat(Quality.GOOD), raws, repeat(""), strict=False)
-            return list(map(_reading_of, rows))
-        return [
-            Reading(code, at, value, Quality.BAD if value is None else Quality.GOOD, raw, errors.get(place, ""))
-            for place, (code, value, raw) in enumerate(zip(self._codes, values, raws, strict=True))
-        ]
 
     async def write(self, measure: str, value: float) -> Reading:
         """Set a measure, in its point's unit, and read it back."""
