@@ -28,29 +28,23 @@ class Poll:
 
     def __iter__(self) -> Iterator[Reading]:
         """Give every reading, in order."""
-        if self.errors:
-            return map(self._reading, range(len(self.codes)))
-        return _good(self.codes, self.at, self.values, self.raws)
+        return map(_made, zip(*self._columns(), strict=False))
 
     def some(self, chosen: Sequence[bool]) -> list[Reading]:
         """Give the readings that are chosen, place by place."""
-        if self.errors:
-            return [self._reading(place) for place in compress(range(len(self.codes)), chosen)]
-        codes, values = compress(self.codes, chosen), compress(self.values, chosen)
-        return list(_good(codes, self.at, values, compress(self.raws, chosen)))
+        columns = (compress(column, chosen) for column in self._columns())
+        return list(map(_made, zip(*columns, strict=False)))
 
     @property
     def troubles(self) -> dict[str, str]:
         """The reasons, by point."""
         return {self.codes[place]: error for place, error in self.errors.items()}
 
-    def _reading(self, place: int) -> Reading:
-        value = self.values[place]
-        quality = Quality.BAD if value is None else Quality.GOOD
-        return Reading(self.codes[place], self.at, value, quality, self.raws[place], self.errors.get(place, ""))
-
-
-def _good(
-    codes: Iterable[str], at: datetime, values: Iterable[float | None], raws: Iterable[tuple[int, ...]]
-) -> Iterator[Reading]:
-    return map(_made, zip(codes, repeat(at), values, repeat(Quality.GOOD), raws, repeat(""), strict=False))
+    def _columns(self) -> tuple[Iterable[object], ...]:
+        """Give a column for each field of a reading, endless ones for what all have in common."""
+        if not self.errors:
+            return self.codes, repeat(self.at), self.values, repeat(Quality.GOOD), self.raws, repeat("")
+        qualities, errors = [Quality.GOOD] * len(self.codes), [""] * len(self.codes)
+        for place, error in self.errors.items():
+            qualities[place], errors[place] = Quality.BAD, error
+        return self.codes, repeat(self.at), self.values, qualities, self.raws, errors
