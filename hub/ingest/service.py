@@ -32,6 +32,7 @@ FLUSH_S = 0.1
 RETRY_FIRST_S = 0.2
 RETRY_MAX_S = 5.0
 DRAIN_S = 3.0
+CAUSES_MAX = 3  # of one outage
 RENEWALS_PER_BATCH_MAX = 20  # who is left out asks again
 REPORT_EVERY_S = 30.0
 HOST_ID = "plantroom"
@@ -70,6 +71,7 @@ class Ingest:
         self._configurations = Configurations(database)
         self._taking = Streak("taking in messages")
         self._lame = False  # the database does not answer
+        self._causes: set[str] = set()  # why nothing is stored, as far as it has been said
         self._heard_since = clock()
 
     @property
@@ -162,17 +164,24 @@ class Ingest:
             except (UnavailableError, psycopg.InterfaceError) as error:
                 self._committer.forget()
                 self.counts.failures += 1
-                if not self._lame:
-                    self._lame = True
-                    log.warning("nothing is stored or acknowledged: %s The edges keep their readings meanwhile", error)
+                self._lame = True
+                self._say_why(error)
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, RETRY_MAX_S)
             else:
                 if self._lame:
                     self._lame = False
+                    self._causes.clear()
                     self._heard_since = self._clock()
                     log.warning("the database answers again; storing goes on")
                 return outcome
+
+    def _say_why(self, error: Exception) -> None:
+        """Say each cause of an outage once: a full disk may first look like a server that is gone."""
+        tells = isinstance(error, UnavailableError) and str(error) not in self._causes
+        if (tells or not self._causes) and len(self._causes) < CAUSES_MAX:
+            self._causes.add(str(error))
+            log.warning("nothing is stored or acknowledged: %s The edges keep their readings meanwhile", error)
 
     async def _give_up(self, act: Act, error: psycopg.Error) -> list[Outcome]:
         """Put what the database refuses into quarantine; its number counts as done, or the line would stand still."""

@@ -178,8 +178,8 @@ async def test_a_database_on_a_full_disk_delays_but_loses_and_doubles_nothing(
                     await asyncio.sleep(0.2)
         assert asked(dsns, "SELECT count(*), count(DISTINCT at) FROM samples") == [(80_000, 80_000)]
         said = [record.message for record in caplog.records if "nothing is stored or acknowledged" in record.message]
-        assert len(said) == 1
-        assert "The database's disk is full; free space there." in said[0]
+        assert len(said) == len(set(said))  # each cause once: a full disk may take the server down before it is told
+        assert any("The database's disk is full; free space there." in one for one in said)
     finally:
         server.stop()
 
