@@ -31,6 +31,7 @@ from tests.builders_wire import PretendEdge
 from tests.conftest import HUB_PASSWORD
 from tests.fault.command_line import CommandLine, Ended, started
 from tests.field import device_text, free_port, site_text, write_site
+from tests.listening import listening
 
 pytestmark = pytest.mark.fault
 TEXT = RIVERSIDE.read_text("utf-8")
@@ -334,7 +335,7 @@ def client(broker: Broker) -> Iterator[Client]:
     client.loop_stop()
 
 
-async def holds(true: Callable[[], bool], within_s: float = 20) -> None:
+async def holds(true: Callable[[], bool], within_s: float = 60) -> None:
     async with asyncio.timeout(within_s):
         while not await asyncio.to_thread(true):  # noqa: ASYNC110  what is waited for lives in other processes
             await asyncio.sleep(0.05)
@@ -360,11 +361,7 @@ async def test_poison_on_the_wire_is_counted_by_reason_while_good_traffic_is_sto
         return owner.execute("SELECT committed FROM gateways").fetchall()[0][0]
 
     try:
-        client.subscribe("spBv1.0/STATE/#", qos=1)
-        online = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        client.on_message = lambda *_: loop.call_soon_threadsafe(online.set)
-        await asyncio.wait_for(online.wait(), 10)
+        await listening(broker, began)
         for one in edge.births():
             client.publish(one.topic, one.payload, qos=1)
         send_good()

@@ -24,6 +24,7 @@ from tests.builders import Dsns, acting
 from tests.field import site_text
 from tests.foreign import Foreign, Tag
 from tests.integration.test_web_rights import PASSWORD, sign_in
+from tests.listening import listening
 from tests.training import working
 from web.app import create
 from web.settings import WebSettings
@@ -92,7 +93,7 @@ class Hub:
             found.setdefault(measure, []).append(value)
         return found
 
-    async def until(self, statement: str, wanted: list[tuple[Any, ...]], within_s: float = 15) -> None:
+    async def until(self, statement: str, wanted: list[tuple[Any, ...]], within_s: float = 40) -> None:
         end = asyncio.get_running_loop().time() + within_s
         while (found := await asyncio.to_thread(self.rows, statement)) != wanted:
             assert asyncio.get_running_loop().time() < end, (statement, found, self.rows("SELECT * FROM quarantine"))
@@ -103,7 +104,9 @@ class Hub:
 async def hub(dsns: Dsns, database: Database, broker: Broker) -> AsyncIterator[Hub]:
     file = parse(loads(site_text(502) + MORE))
     there = Hub(dsns, await register(dsns.owner, dsns.hub, file), broker)
+    began = now()
     async with working(main.run(there.settings)):
+        await listening(broker, began)
         yield there
 
 
