@@ -18,7 +18,7 @@ from rules.wire.sparkplug import DataType, Metric
 
 
 def node_birth(
-    at: datetime, bd_seq: int, spool: str, committed: int, *, certified: bool, before: str = ""
+    at: datetime, bd_seq: int, spool: str, committed: int, *, certified: bool, before: str = "", version: str = ""
 ) -> tuple[Metric, ...]:
     """Name everything that NDATA will carry, and which spool speaks (with what it has already forgotten).
 
@@ -32,6 +32,7 @@ def node_birth(
         Metric(name=topics.COMMITTED, at=at, value=committed, datatype=DataType.INT64),
         *node_data(at, depth=0, clock_step_ms=0),
         Metric(name=ANSWER, at=at, value=None, datatype=DataType.STRING),
+        *((Metric(name=topics.VERSION, at=at, value=version, datatype=DataType.STRING),) if version else ()),
         *((Metric(name=topics.SPOOL_BEFORE, at=at, value=before, datatype=DataType.STRING),) if before else ()),
         *((certificate_request(at),) if certified else ()),
     )

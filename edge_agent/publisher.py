@@ -7,6 +7,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 
 from edge_agent import births
 from edge_agent.clock import Clock
@@ -36,6 +37,7 @@ TAKEN_OVER_WAIT_S = 30.0  # two gateways with one name must not throw each other
 REPORT_EVERY_S = 10.0
 REBIRTH_PAUSE_S = 1.0  # births are heavy: however often they are asked for
 TURNS_MAX = 1000
+VERSION = version("plantroom")
 TICK_S = 0.01  # shortest wait
 _SEQ_COUNT = 256
 
@@ -206,7 +208,7 @@ class Publisher:
         certified = self._renewal is not None
         spool = self._spool
         born = births.node_birth(
-            at, self._bd_seq, spool.identity, spool.committed, certified=certified, before=spool.before
+            at, self._bd_seq, spool.identity, spool.committed, certified=certified, before=spool.before, version=VERSION
         )
         self._say(link, Verb.NBIRTH, born + self.desk.metrics())
         for device in self._roster.members:

@@ -57,6 +57,10 @@ def _of(attribute: str, name: str | None = None) -> Asked:
     return lambda _, place, __: {name or attribute: getattr(place, attribute)}
 
 
+def _stranger(_: World, place: Place, __: str) -> Values:
+    return {"site": place.site, "gateway": "GW-STRANGE", "device": "D-1"}
+
+
 def _job(world: World, place: Place, login: str) -> Values:
     own = place.realm == "own" and login in world.jobs
     return {"number": world.jobs[login] if own else place.order}
@@ -205,6 +209,11 @@ ROUTES: dict[tuple[str, str], Entry] = {
     ("GET", "/commissioning/{code}"): allow(*POINTS, path=_of("point", "code")),
     ("GET", "/gateways"): allow(*CONSOLE),
     ("GET", "/gateways.csv"): allow(*CONSOLE),
+    ("GET", "/gateways/strangers.csv"): allow(*CONSOLE),
+    ("GET", "/gateways/adopt"): allow("administrator", "manager", "engineer", query=_stranger),
+    ("POST", "/gateways/adopt"): allow("administrator", "manager", "engineer"),
+    ("POST", "/gateways/ignore"): allow("administrator", "manager", "engineer"),
+    ("POST", "/gateways/unit"): allow("administrator", "manager", "engineer"),
     ("GET", "/audit"): allow(*AUDIT, whole=True),
     ("GET", "/audit.csv"): allow(*AUDIT, whole=True),
     ("GET", "/audit/{entity}/{entity_id}"): allow(

@@ -159,6 +159,10 @@ async def _place(database: Database, dsns: Dsns, realm: Realm) -> Place:
                 "UPDATE grants SET scope = 'site', site_id = %s WHERE user_id = ANY(%s)", [site, [user, leaver]]
             )
         owner.execute("INSERT INTO latest SELECT id, %s, 4711, 192 FROM points WHERE code = %s", [NOW, point])
+        owner.execute(
+            "INSERT INTO strangers VALUES (%s, %s, 'GW-STRANGE', 'D-1', %s, %s, %s)",
+            [organisation, site, mark, NOW, NOW],
+        )
         alarm = uuid4()
         owner.execute(
             """INSERT INTO alarms (id, organisation_id, site_id, device_id, rule, rule_version, priority, name_zh,

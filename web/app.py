@@ -19,6 +19,7 @@ from hub.store.database import Database
 from web import account, errors, files, live, oidc, second_factor, sign_in, tokens, welcome, whereabouts
 from web.boards import Boards
 from web.console import (
+    adoption,
     alarms,
     approvals,
     audit,
@@ -53,8 +54,8 @@ NO_TELEMETRY: TelemetryConfig = {
 }  # fmt: skip
 PAGES = (
     sign_in, oidc, second_factor, welcome, account, tokens, users, roles, whereabouts, live, overview, alarms, orders,
-    points, commands, gateways, commissioning, billing, approvals, deputies, flows, tenants, stills, badges, privacy,
-    audit, jobs, papers,
+    points, commands, gateways, adoption, commissioning, billing, approvals, deputies, flows, tenants, stills, badges,
+    privacy, audit, jobs, papers,
 )  # fmt: skip
 LISTS: tuple[LiveList, ...] = (
     overview.TILES, alarms.LIST, alarms.CHIPS, orders.LIST, orders.SHEET, points.LIST, points.ONE, commands.LIST,

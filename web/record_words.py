@@ -98,6 +98,9 @@ ACTS: dict[str, str] = {
     "verify": N_("verified"),
     "went to another organisation": N_("went to another organisation"),
     "withdrew": N_("withdrew"),
+    "adopted": N_("took in"),
+    "ignored": N_("ignored"),
+    "accepted unit": N_("accepted the unit of"),
 }
 ENTITIES: dict[str, str] = {
     "allowances": N_("What may be set"),
@@ -127,6 +130,7 @@ ENTITIES: dict[str, str] = {
     "site": N_("Site"),
     "space": N_("Space"),
     "still": N_("Still"),
+    "stranger": N_("Unregistered speaker"),
     "stills": N_("Stills"),
     "tenant": N_("Tenant"),
     "user": N_("User"),

@@ -51,7 +51,8 @@ WHERE site_id = %(site)s ORDER BY level, code;
 
 -- name: gateways
 SELECT g.id, g.site_id, g.code, g.online, g.born_at, g.seen_at, g.depth, g.committed, g.clock_step_ms, g.rival_spool,
-       g.rival_seen_at, g.spool_percent, g.dropped, g.dropped_at, g.skew_ms, count(d.id)::int AS devices, count(d.id) FILTER (WHERE d.online)::int AS devices_online,
+       g.rival_seen_at, g.spool_percent, g.dropped, g.dropped_at, g.skew_ms,
+       g.version, count(d.id)::int AS devices, count(d.id) FILTER (WHERE d.online)::int AS devices_online,
        c.ends_at AS certificate_ends_at,
        coalesce(c.ends_at < now() + interval '30 days', false) AS certificate_ends_soon,
        CASE WHEN c.ends_at IS NULL THEN c.revoked_at END AS certificate_revoked_at,
@@ -157,3 +158,51 @@ WHERE (%(point)s::text IS NULL OR p.code = %(point)s) ORDER BY c.at, c.point_id 
 SELECT p.id, p.code, p.unit, d.code AS device, d.name_zh, d.name_en, d.commodity, s.code AS space
 FROM points p JOIN devices d ON d.id = p.device_id JOIN spaces s ON s.id = d.space_id
 WHERE p.kind = 'counter' ORDER BY p.code;
+
+-- name: strangers
+SELECT t.site_id, s.code AS site, t.gateway, t.device, t.declares, t.first_seen_at, t.last_seen_at,
+       g.id IS NOT NULL AS gateway_known, coalesce(h.held, 0) AS held, coalesce(h.readings, 0) AS readings
+FROM strangers t JOIN sites s ON s.id = t.site_id
+LEFT JOIN gateways g ON g.site_id = t.site_id AND g.code = t.gateway
+LEFT JOIN LATERAL (
+    SELECT count(*)::int AS held, sum(readings)::bigint AS readings FROM held_frames
+    WHERE gateway_id = g.id AND device = t.device AND measure IS NULL) h ON true
+WHERE NOT t.ignored
+  AND CASE WHEN t.device = '' THEN g.id IS NULL
+           ELSE NOT EXISTS (SELECT FROM devices WHERE gateway_id = g.id AND code = t.device) END
+ORDER BY t.last_seen_at DESC, t.gateway, t.device LIMIT %(most)s;
+
+-- name: stranger
+SELECT t.site_id, s.code AS site, t.gateway, t.device, t.declares, t.first_seen_at, t.last_seen_at,
+       g.id IS NOT NULL AS gateway_known, coalesce(h.held, 0) AS held, coalesce(h.readings, 0) AS readings
+FROM strangers t JOIN sites s ON s.id = t.site_id
+LEFT JOIN gateways g ON g.site_id = t.site_id AND g.code = t.gateway
+LEFT JOIN LATERAL (
+    SELECT count(*)::int AS held, sum(readings)::bigint AS readings FROM held_frames
+    WHERE gateway_id = g.id AND device = t.device AND measure IS NULL) h ON true
+WHERE t.site_id = %(site)s AND t.gateway = %(gateway)s AND t.device = %(device)s;
+
+-- name: drop_stranger
+DELETE FROM strangers WHERE site_id = %(site)s AND gateway = %(gateway)s AND device = %(device)s;
+
+-- name: ignore_stranger
+UPDATE strangers SET ignored = true WHERE site_id = %(site)s AND gateway = %(gateway)s AND device = %(device)s;
+
+-- name: drop_held_of
+DELETE FROM held_frames h USING gateways g
+WHERE g.id = h.gateway_id AND g.site_id = %(site)s AND g.code = %(gateway)s AND h.device = %(device)s AND measure IS NULL;
+
+-- name: set_heard
+UPDATE devices SET online = true, online_changed_at = %(now)s WHERE gateway_id = %(gateway)s AND code = %(code)s;
+
+-- name: unsettled
+SELECT p.id AS point_id, p.code AS point, p.unit, h.unit AS said, count(*)::int AS held,
+       sum(h.readings)::bigint AS readings, min(h.received_at) AS first_at, max(h.received_at) AS last_at
+FROM held_frames h
+JOIN devices d ON d.gateway_id = h.gateway_id AND d.code = h.device
+JOIN points p ON p.device_id = d.id AND p.measure = h.measure
+WHERE h.unit <> p.unit
+GROUP BY p.id, h.unit ORDER BY p.code, h.unit;
+
+-- name: set_unit
+UPDATE points SET unit = %(unit)s WHERE id = %(point)s;

@@ -61,6 +61,7 @@ class Gateway:
     dropped: int  # readings and events that its spool could not keep
     dropped_at: datetime | None
     skew_ms: int  # its clock ahead of the hub's
+    version: str  # of its program; '': it does not say
     devices: int
     devices_online: int
     certificate_ends_at: datetime | None  # of the one that lasts longest
@@ -189,3 +190,33 @@ class Counter:
     name_en: str
     commodity: str | None
     space: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A gateway (``device`` '') or device that speaks without being registered, and how much is held of it."""
+
+    site_id: UUID
+    site: str
+    gateway: str
+    device: str
+    declares: str
+    first_seen_at: datetime
+    last_seen_at: datetime
+    gateway_known: bool
+    held: int  # frames
+    readings: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCount:
+    """A point of unit ``unit`` whose device ``said`` another, and the readings that wait for somebody to settle it."""
+
+    point_id: int
+    point: str
+    unit: str
+    said: str
+    held: int  # frames
+    readings: int
+    first_at: datetime
+    last_at: datetime

@@ -32,6 +32,7 @@ class Fault(StrEnum):
     ALIAS = "alias"
     VALUE = "value"
     BIRTH = "birth"
+    UNIT = "unit"
     UNKNOWN_GATEWAY = "unknown gateway"
     UNKNOWN_DEVICE = "unknown device"
     RIVAL = "rival"
@@ -91,9 +92,10 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class GatewayBorn:
-    """A gateway introduced itself."""
+    """A gateway introduced itself; ``version`` is its program's, '' for one that does not say."""
 
     speaker: Speaker
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

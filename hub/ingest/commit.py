@@ -2,15 +2,16 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from hub.alarms.rows import Change
 from hub.audit import service as audit
-from hub.ingest import events, storage
+from hub.ingest import events, held, storage
 from hub.ingest.acts import Act, Address, Fault, Frame, Rejected
 from hub.ingest.counts import Counts
 from hub.ingest.directory import POINTS_PER_DEVICE_MAX, Directory
+from hub.ingest.held import Held
 from hub.ingest.line import Line
 from hub.ingest.plan import Plan, plan
 from hub.ingest.quarantine import Ration
@@ -24,6 +25,11 @@ SQL = queries(__package__)
 ACTOR = Actor("plantroom/ingest")
 TOPIC_CHARACTERS_MAX = 256
 REASON_CHARACTERS_MAX = 1_000
+NAME_CHARACTERS_MAX = 120
+DECLARES_CHARACTERS_MAX = 2_000
+NOTICE_EVERY = timedelta(minutes=1)
+STRANGERS_PER_SITE_MAX = 1_000
+STRANGERS_MAX = 10_000
 
 Judge = Callable[[Transaction, Sequence[Change], datetime], Awaitable[None]]
 
@@ -48,6 +54,8 @@ class _Batch:
     duplicates: int = 0
     changes: dict[UUID, list[Change]] = field(default_factory=dict)  # by organisation; what became latest, live only
     moved: set[UUID] = field(default_factory=set)  # organisations of which anything became latest
+    held: list[Held] = field(default_factory=list)
+    strangers: dict[tuple[Address, str], str] = field(default_factory=dict)  # (gateway, device) -> what it declares
 
 
 class Committer:
@@ -61,6 +69,7 @@ class Committer:
         self._ration = Ration()
         self._directory = Directory(now)
         self._weeks: set[datetime] = set()
+        self._noticed: dict[tuple[Address, str], datetime] = {}
 
     async def commit(self, acts: Sequence[Act], now: datetime) -> Outcome:
         """Write a batch; raises UnavailableError or psycopg.Error with nothing written and nothing to acknowledge."""
@@ -70,6 +79,8 @@ class Committer:
             await self._store(tx, batch)
             await _move_lines(tx, batch)
             await _keep_events(tx, batch.made)
+            await held.keep(tx, batch.held, now)
+            await self._notice(tx, batch)
             await self._quarantine(tx, batch.made)
             await self._serve_organisations(tx, batch)
         self._directory = batch.directory
@@ -98,6 +109,7 @@ class Committer:
         for line, birth in made.births:
             if batch.directory.points_of(line.id, birth.device) is None:
                 made.rejected.append((line.organisation_id, _stranger(line, birth.device)))
+                batch.strangers[line.address, birth.device] = ", ".join(birth.specs)
         rows, about = _rows(batch)
         if not rows:
             return
@@ -108,6 +120,30 @@ class Committer:
         await storage.mark_dirty(tx, samples)
         batch.moved = {about[point][0].organisation_id for point in moved}
         batch.changes = _changes(samples, moved, about)
+
+    async def _notice(self, tx: Transaction, batch: _Batch) -> None:
+        """List who speaks without being registered, each once a minute."""
+        made = batch.made
+        for _, rejected in made.rejected:
+            if rejected.fault is Fault.UNKNOWN_GATEWAY and rejected.address:
+                batch.strangers.setdefault((rejected.address, ""), "")
+        news = [
+            key for key in batch.strangers if made.now - self._noticed.get(key, made.now - NOTICE_EVERY) >= NOTICE_EVERY
+        ]
+        if not news:
+            return
+        if len(self._noticed) > STRANGERS_MAX:
+            self._noticed.clear()
+        self._noticed.update(dict.fromkeys(news, made.now))
+        rows = [
+            {
+                "site": address.site, "gateway": _clean(address.gateway, NAME_CHARACTERS_MAX),
+                "device": _clean(device, NAME_CHARACTERS_MAX), "now": made.now, "most": STRANGERS_PER_SITE_MAX,
+                "declares": _clean(batch.strangers[address, device], DECLARES_CHARACTERS_MAX),
+            }
+            for address, device in sorted(news)
+        ]  # fmt: skip
+        await tx.run_many(SQL["put_stranger"], rows)
 
     async def _quarantine(self, tx: Transaction, made: Plan) -> None:
         kept = [
@@ -208,10 +244,14 @@ def _rows(batch: _Batch) -> tuple[list[Row], About]:
         points = batch.directory.points_of(line.id, frame.birth.device)
         if points is None:
             batch.made.rejected.append((line.organisation_id, _stranger(line, frame.birth.device, frame)))
+            batch.strangers.setdefault((line.address, frame.birth.device), "")
+            batch.held.append(Held(line, frame.birth.device, frame.samples, tuple(frame.birth.specs.values())))
             continue
         device = batch.directory.devices[line.id, frame.birth.device]
         strange = {sample.measure for sample in frame.samples} - points.keys()
-        if strange:
+        if unsettled := strange & batch.directory.unsettled.get(device.id, {}).keys():
+            _hold_unsettled(batch, line, frame, unsettled, batch.directory.unsettled[device.id])
+        if strange := strange - unsettled:
             full = len(points) >= POINTS_PER_DEVICE_MAX
             batch.made.rejected.append((line.organisation_id, _pointless(line, frame, min(strange), full=full)))
         for measure, at, value, quality, historical in frame.samples:
@@ -267,6 +307,20 @@ def _pointless(line: Line, frame: Frame, measure: str, *, full: bool) -> Rejecte
         "rename one of the two devices."
     )
     return Rejected(line.address, frame.topic, Fault.VALUE, sentence, frame.head)
+
+
+def _hold_unsettled(batch: _Batch, line: Line, frame: Frame, measures: set[str], units: Mapping[str, str]) -> None:
+    device = frame.birth.device
+    for measure in sorted(measures):
+        spec = frame.birth.specs[measure]
+        samples = tuple(sample for sample in frame.samples if sample.measure == measure)
+        batch.held.append(Held(line, device, samples, (spec,), spec))
+        sentence = (
+            f"'{device}.{measure}' comes in {spec.unit or 'no unit'}, its point is in {units[measure] or 'no unit'}; "
+            "mend the gateway's file, or accept the new unit on the page of gateways. Its readings are kept meanwhile."
+        )
+        rejected = Rejected(line.address, frame.topic, Fault.UNIT, sentence, b"")
+        batch.made.rejected.append((line.organisation_id, rejected))
 
 
 def _clean(text: str, most: int) -> str:

@@ -27,13 +27,14 @@ class Directory:
     filled_at: datetime
     devices: dict[DeviceKey, Device] = field(default_factory=dict)
     points: dict[UUID, dict[str, int]] = field(default_factory=dict)
+    unsettled: dict[UUID, dict[str, str]] = field(default_factory=dict)  # measure -> the unit that its point has
     births: dict[UUID, Birth] = field(default_factory=dict)  # the birth that the points of a device were made by
 
     def copy(self, now: datetime) -> "Directory":
         """Give a directory to work on; an empty one when this has been remembered for long enough."""
         if not timedelta(0) <= now - self.filled_at < REMEMBER:
             return Directory(now)
-        return Directory(self.filled_at, dict(self.devices), dict(self.points), dict(self.births))
+        return Directory(self.filled_at, dict(self.devices), dict(self.points), dict(self.unsettled), dict(self.births))
 
     async def look_up(self, tx: Transaction, wanted: Iterable[tuple[Line, Birth]]) -> None:
         """Find the devices, and make the points that their births declare."""
@@ -68,9 +69,13 @@ class Directory:
             await tx.run_many(SQL["put_point"], rows)
         for device_id, (_, birth) in news.items():
             self.births[device_id] = birth
-            self.points[device_id] = {}
+            self.points[device_id], self.unsettled[device_id] = {}, {}
         for point in await tx.all(PointOf, SQL["points"], {"devices": list(news)}):
-            self.points[point.device_id][point.measure] = point.id
+            spec = news[point.device_id][1].specs.get(point.measure)
+            if spec is not None and spec.declared and spec.unit != point.unit:
+                self.unsettled[point.device_id][point.measure] = point.unit
+            else:
+                self.points[point.device_id][point.measure] = point.id
 
 
 def _admitted(birth: Birth, known: set[str]) -> list[Spec]:

@@ -37,6 +37,7 @@ class Line:
     dropped: int = 0
     dropped_at: datetime | None = None
     skew_ms: int = 0
+    version: str = ""
 
     @property
     def address(self) -> Address:

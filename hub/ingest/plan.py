@@ -64,7 +64,7 @@ class Plan:
         if isinstance(act, Frame):
             self._frame(act, line)
         elif isinstance(act, GatewayBorn):
-            self._set(replace(line, born_at=self.now))
+            self._set(replace(line, born_at=self.now, version=act.version))
         elif isinstance(act, GatewayDied):
             self._gateway_died(line)
         elif isinstance(act, DeviceBorn):

@@ -1,7 +1,7 @@
 -- name: lock_lines
 SELECT g.id, g.organisation_id, g.site_id, s.code AS site, g.code AS gateway, g.spool, g.committed, g.online,
        g.born_at, g.seen_at, g.depth, g.clock_step_ms, g.rival_spool, g.rival_seen_at, g.spool_percent, g.dropped,
-       g.dropped_at, g.skew_ms
+       g.dropped_at, g.skew_ms, g.version
 FROM gateways g JOIN sites s ON s.id = g.site_id
 WHERE (s.code, g.code) IN (SELECT * FROM unnest(%(sites)s::text[], %(gateways)s::text[]))
 ORDER BY g.id
@@ -11,7 +11,7 @@ FOR NO KEY UPDATE OF g;
 UPDATE gateways SET spool = %(spool)s, committed = %(committed)s, online = %(online)s, born_at = %(born_at)s,
     seen_at = %(seen_at)s, depth = %(depth)s, clock_step_ms = %(clock_step_ms)s, rival_spool = %(rival_spool)s,
     rival_seen_at = %(rival_seen_at)s, spool_percent = %(spool_percent)s, dropped = %(dropped)s,
-    dropped_at = %(dropped_at)s, skew_ms = %(skew_ms)s
+    dropped_at = %(dropped_at)s, skew_ms = %(skew_ms)s, version = %(version)s
 WHERE id = %(id)s;
 
 -- name: owners
@@ -29,17 +29,19 @@ UPDATE devices SET online = %(online)s, online_changed_at = %(now)s
 WHERE gateway_id = %(gateway)s AND code = %(code)s AND online <> %(online)s;
 
 -- A point that the edge no longer describes (it only still has readings of it) keeps what it was.
+-- Nor does one that has readings take another unit by itself: somebody must say so (hub/assets/adoption.py).
 -- A code that another device's point has (device 'A.B' with 'c', device 'A' with 'B.c') stays with its first owner.
 -- name: put_point
 INSERT INTO points (organisation_id, site_id, device_id, code, measure, kind, unit, resolution, modulus)
 VALUES (%(organisation)s, %(site)s, %(device)s, %(code)s, %(measure)s, %(kind)s, %(unit)s, %(resolution)s, %(modulus)s)
 ON CONFLICT (organisation_id, code) DO UPDATE SET kind = excluded.kind, unit = excluded.unit,
     resolution = excluded.resolution, modulus = excluded.modulus
-WHERE %(declared)s AND points.device_id = excluded.device_id AND (points.kind, points.unit, points.resolution, points.modulus)
+WHERE %(declared)s AND points.device_id = excluded.device_id
+    AND (points.unit = excluded.unit OR NOT EXISTS (SELECT FROM latest WHERE point_id = points.id)) AND (points.kind, points.unit, points.resolution, points.modulus)
     IS DISTINCT FROM (excluded.kind, excluded.unit, excluded.resolution, excluded.modulus);
 
 -- name: points
-SELECT id, device_id, measure FROM points WHERE device_id = ANY(%(devices)s::uuid[]);
+SELECT id, device_id, measure, unit FROM points WHERE device_id = ANY(%(devices)s::uuid[]);
 
 -- name: ensure_week
 SELECT plantroom.ensure_week(%(week)s::date);
@@ -90,3 +92,42 @@ JOIN LATERAL (
     SELECT number, sha256, body FROM gateway_configurations WHERE gateway_id = g.id ORDER BY number DESC LIMIT 1) w ON true
 WHERE w.number > told.number AND w.sha256 <> told.sha256
 ORDER BY w.number LIMIT %(most)s;
+
+-- Names that a gateway invents without end do not fill the list.
+-- name: put_stranger
+INSERT INTO strangers (organisation_id, site_id, gateway, device, declares, first_seen_at, last_seen_at)
+SELECT s.organisation_id, s.id, %(gateway)s, %(device)s, %(declares)s, %(now)s, %(now)s FROM sites s
+WHERE s.code = %(site)s AND (
+    (SELECT count(*) FROM strangers WHERE site_id = s.id) < %(most)s
+    OR EXISTS (SELECT FROM strangers WHERE site_id = s.id AND gateway = %(gateway)s AND device = %(device)s))
+ON CONFLICT (site_id, gateway, device) DO UPDATE SET last_seen_at = excluded.last_seen_at,
+    declares = coalesce(nullif(excluded.declares, ''), strangers.declares);
+
+-- name: hold_frame
+INSERT INTO held_frames (organisation_id, gateway_id, device, measure, unit, received_at, readings, body)
+VALUES (%(organisation)s, %(gateway)s, %(device)s, %(measure)s, %(unit)s, %(now)s, %(readings)s, %(body)s);
+
+-- name: held_due
+SELECT h.id, s.code AS site, g.code AS gateway, g.spool, h.device, h.received_at, h.body
+FROM held_frames h
+JOIN gateways g ON g.id = h.gateway_id
+JOIN sites s ON s.id = g.site_id
+JOIN devices d ON d.gateway_id = g.id AND d.code = h.device
+WHERE h.measure IS NULL OR EXISTS (
+    SELECT FROM points p WHERE p.device_id = d.id AND p.measure = h.measure AND p.unit = h.unit)
+ORDER BY h.id LIMIT %(most)s;
+
+-- name: drop_held
+DELETE FROM held_frames WHERE id = ANY(%(ids)s::bigint[]);
+
+-- name: trim_held
+DELETE FROM held_frames WHERE received_at < %(oldest)s
+   OR id <= (SELECT max(id) FROM held_frames) - %(most)s::bigint
+   OR id IN (SELECT id FROM (
+        SELECT id, row_number() OVER (PARTITION BY gateway_id, device ORDER BY id DESC) AS n FROM held_frames) ranked
+             WHERE n > %(per_device)s);
+
+-- name: forget_strangers
+DELETE FROM strangers t WHERE EXISTS (
+    SELECT FROM gateways g LEFT JOIN devices d ON d.gateway_id = g.id AND d.code = t.device
+    WHERE g.site_id = t.site_id AND g.code = t.gateway AND (t.device = '' OR d.id IS NOT NULL));

@@ -23,6 +23,7 @@ class PointOf:
     id: int
     device_id: UUID
     measure: str
+    unit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +50,16 @@ class WantedConfiguration:
     gateway: str
     number: int
     body: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFrame:
+    """A frame on the shelf whose device is registered by now; ``body`` is a payload that names everything."""
+
+    id: int
+    site: str
+    gateway: str
+    spool: str
+    device: str
+    received_at: datetime
+    body: bytes

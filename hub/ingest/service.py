@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,6 +17,7 @@ from hub.ingest.commands import Commands
 from hub.ingest.commit import Committer, Judge, Outcome
 from hub.ingest.configuration import Configurations
 from hub.ingest.counts import Counts
+from hub.ingest.held import Shelf
 from hub.ingest.inbox import Inbox, Message, reconnected
 from hub.ingest.link import Broker, Link
 from hub.ingest.renewal import Renewals
@@ -69,6 +71,7 @@ class Ingest:
         self._renewals = Renewals(database, authority)
         self._commands = Commands(database, self._link.publish, lambda: self._link.connected, clock)
         self._configurations = Configurations(database)
+        self._shelf = Shelf(database)
         self._taking = Streak("taking in messages")
         self._lame = False  # the database does not answer
         self._causes: set[str] = set()  # why nothing is stored, as far as it has been said
@@ -130,6 +133,14 @@ class Ingest:
         told = [act for act in acts if isinstance(act, ConfigurationTold)]
         for address, wrapped in await self._configurations.take(told, now):
             self._say(_command(address, (push_metric(wrapped),)))
+        with suppress(UnavailableError):  # there will be another time
+            await self._store_held(now)
+
+    async def _store_held(self, now: datetime) -> None:
+        if held := await self._shelf.due(now):
+            await self._commit([frame for _, frame in held])
+            await self._shelf.stored([number for number, _ in held])
+            log.info("stored %d frames that had waited for their device or unit", len(held))
 
     async def _renew(self, asked: Sequence[RenewalAsked]) -> None:
         for one in asked:

@@ -42,6 +42,7 @@ DEVICES_PER_EDGE_MAX = 10_000
 SPOOL_CHARACTERS_MAX = 64
 FAULTS_SAID_MAX = 5
 ANSWERS_MAX = 100
+VERSION_CHARACTERS_MAX = 40
 SEQ_COUNT = 256
 SKEWS_KEPT = 6  # reports; the one that was least on its way is believed
 SKEW_MAX = timedelta(days=3650)
@@ -140,7 +141,7 @@ class Sessions:
         edges[speaker.spool] = Edge(
             speaker, _whole(heard.payload, topics.BD_SEQ), ((heard.payload.seq or 0) + 1) % SEQ_COUNT
         )
-        return [GatewayBorn(speaker), *_configuration(speaker, heard.payload)]
+        return [GatewayBorn(speaker, _version(heard.payload)), *_configuration(speaker, heard.payload)]
 
     def _gateway_died(self, heard: Heard) -> list[Act]:
         bd_seq = _whole(heard.payload, topics.BD_SEQ)
@@ -235,6 +236,11 @@ def _whole(payload: Payload, name: str) -> int | None:
         if metric.name == name and isinstance(metric.value, int) and abs(metric.value) <= reading.NUMBER_MAX:
             return int(metric.value)
     return None
+
+
+def _version(payload: Payload) -> str:
+    said = [metric.value for metric in payload.metrics if metric.name == topics.VERSION]
+    return said[0][:VERSION_CHARACTERS_MAX] if said and isinstance(said[0], str) and said[0].isprintable() else ""
 
 
 def _renewal(speaker: Speaker, payload: Payload) -> list[RenewalAsked]:

@@ -21,6 +21,7 @@ DEPTH = "Plantroom/Depth"  # NDATA: frames waiting in the spool
 FILL = "Plantroom/Fill"  # NDATA: how full the spool is, in percent of what the site file gives it
 DROPPED = "Plantroom/Dropped"  # NDATA: readings and events that the spool could not keep, since it was made
 SPOOL_BEFORE = "Plantroom/SpoolBefore"  # NBIRTH: identity of the damaged spool that this one was saved from
+VERSION = "Plantroom/Version"  # NBIRTH: of the gateway's program, text
 CLOCK = "Plantroom/Clock"  # NDATA: how many ms the gateway's clock has stepped since the last report
 # NDATA: a certificate request (PEM), with the properties CERTIFICATE_HELD (PEM) and CERTIFICATE_PROOF (signature of the
 # present key over it, hexadecimal).  NCMD from the hub: the certificate (PEM).

@@ -50,6 +50,10 @@ ODDS = (
     """INSERT INTO commissionings (organisation_id, point_id, at, by_whom, unit, face, agrees, pace, said, received_at,
                                    received_from)
        SELECT organisation_id, id, now(), 'x', 'kWh', 1, true, '', '', now(), 'x' FROM points LIMIT 1""",
+    """INSERT INTO strangers
+       SELECT organisation_id, id, 'GW-X', 'D', 'energy', now(), now() FROM sites""",
+    """INSERT INTO held_frames (organisation_id, gateway_id, device, received_at, readings, body)
+       SELECT organisation_id, id, 'D', now(), 1, '\\x01' FROM gateways LIMIT 1""",
     "INSERT INTO parked_leases SELECT organisation_id, id, '2026-09-01', '', '', now() FROM leases LIMIT 1",
     """INSERT INTO zones (organisation_id, site_id, code, name_zh, name_en)
        SELECT organisation_id, id, 'Z', '', '' FROM sites""",

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
 
 from hub.access.rights import Right
+from hub.assets import adoption
 from hub.assets import service as assets
 from hub.assets.rows import Gateway
 from hub.store.database import Transaction
@@ -37,7 +38,10 @@ async def show(visit: ConsoleVisit) -> HTMLResponse:
         rows = LIST.rows(await assets.gateways(tx), visit.language, visit.who.rights, await zone_of(tx))
         quarantined = await assets.quarantined(tx, visit.now - QUARANTINE_SHOWN)
         silent = [device for device in await assets.devices(tx) if not device.online]
-        said = {"rows": rows, "quarantined": quarantined, "silent": silent}
+        said = {
+            "rows": rows, "quarantined": quarantined, "silent": silent,
+            "strangers": await adoption.strangers(tx), "unsettled": await adoption.unsettled(tx),
+        }  # fmt: skip
         return await visit.page(tx, "console/gateways.html", **said)
 
 
@@ -50,7 +54,8 @@ async def export(visit: ConsoleVisit) -> Response:
 
 def _cells(row: Gateway) -> dict[str, Any]:
     return {
-        "gateway": row.code, "online": row.online, "born_at": row.born_at, "seen_at": row.seen_at,
+        "gateway": row.code, "online": row.online, "version": row.version, "born_at": row.born_at,
+        "seen_at": row.seen_at,
         "spool_depth": row.depth, "committed": row.committed, "clock_step_ms": row.clock_step_ms,
         "skew_ms": row.skew_ms, "spool_percent": row.spool_percent, "dropped": row.dropped,
         "dropped_at": row.dropped_at,
