@@ -182,6 +182,14 @@ async def populate(database: Database, park: Park) -> dict[str, str]:
     with psycopg.connect(park.dsns.owner) as connection:
         connection.execute("UPDATE gateways SET online = true, born_at = now(), seen_at = now(), committed = 81234")
         connection.execute("UPDATE devices SET online = code <> 'WM-A-201', online_changed_at = now()")
+        connection.execute(
+            """INSERT INTO strangers SELECT organisation_id, id, 'GW-1', 'CH-3', 'supply_temp, power, energy',
+                                            now() - interval '2 days', now() FROM sites LIMIT 1"""
+        )
+        connection.execute(
+            """INSERT INTO held_frames (organisation_id, gateway_id, device, measure, unit, received_at, readings, body)
+               SELECT organisation_id, id, 'EM-A-101', 'energy', 'MWh', now() - interval '3 h', 180, '' FROM gateways"""
+        )
     return users
 
 

@@ -300,3 +300,26 @@ async def test_a_record_of_commissioning_is_taken_in_by_the_page(stage: Stage, v
     assert "trusted for billing" in await page.inner_text("main")
     await visitor.shoot("en-commissioned", full=False)
     assert visitor.complaints == []
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+async def test_an_engineer_takes_in_a_device_that_was_not_registered_and_accepts_a_unit(
+    stage: Stage, visitor: Visitor, language: str
+) -> None:
+    page = await visitor.sign_in(stage.users["engineer"])
+    await speak(visitor, language)
+    await visitor.open("/gateways")
+    await visitor.shoot(f"{language}-strangers")
+    await page.click("a[href*='/gateways/adopt']")
+    await page.wait_for_selector("#name_zh")
+    assert await serious(visitor) == []
+    await visitor.shoot(f"{language}-adopt")
+    await page.fill("#name_zh", "3 号冷机")
+    await page.fill("#name_en", "Chiller 3")
+    await page.select_option("#space", index=1)
+    await page.click("form.stack button.btn-primary")
+    await page.wait_for_url("**/gateways")
+    assert await page.locator("a[href*='/gateways/adopt']").count() == 0
+    await page.click("form[action='/gateways/unit'] button")
+    await expect(page.locator("form[action='/gateways/unit']")).to_have_count(0)
+    assert visitor.complaints == []
