@@ -80,6 +80,14 @@ def _wish(_: World, place: Place, __: str) -> Values:
     return {"id": str(uuid4()), "point": place.point, "value": 1, "reason": "rounds"}
 
 
+def _ranged(_: World, place: Place, __: str) -> Values:
+    return {**DAY, "point": place.point}
+
+
+def _counted(_: World, place: Place, __: str) -> Values:
+    return {**DAY, "meter": place.point}
+
+
 def _tenant(_: World, place: Place, __: str) -> Values:
     kept = place.kept
     return {"code": kept.tenant, "contact_id": kept.contact, "account_id": kept.account}
@@ -120,6 +128,7 @@ def _decision(*_: object) -> Values:
     return {"verdict": "approve", "seen": "0" * 64, "round": 1, "step": 0, "submission_id": uuid4()}
 
 
+DAY = {"from": "2026-11-01T00:00:00+08:00", "to": "2026-11-02T00:00:00+08:00"}
 NOBODYS = 999_999
 PARTIES = frozenset({"administrator", "manager", "administrator@site", "manager@site"})
 ANYONE = Entry(frozenset(), anyone=True)
@@ -298,12 +307,11 @@ ROUTES: dict[tuple[str, str], Entry] = {
     ),
     ("GET", "/papers"): allow("tenant"),
     ("GET", "/papers.csv"): allow("tenant"),
-    ("GET", "/api/readings"): allow(
-        *POINTS,
-        query=lambda _, place, __: {
-            "point": place.point, "from": "2026-11-01T00:00:00Z", "to": "2026-11-02T00:00:00Z"
-        },
-    ),
+    ("GET", "/api/readings"): allow(*POINTS, query=_ranged),
+    ("GET", "/api/readings/chart"): allow(*POINTS, query=_ranged),
+    ("GET", "/api/readings/latest"): allow(*POINTS, query=lambda _, place, __: {"point": place.point}),
+    ("GET", "/api/consumption"): allow(*POINTS, query=_counted),
+    ("GET", "/api/completeness"): allow(*POINTS, query=lambda *_: DAY),
     ("GET", "/api/alarms"): allow(*CONSOLE),
     ("GET", "/api/openapi.json"): ANYONE,
     ("POST", "/sign-in/with/{provider}"): Entry(frozenset(), public=True, path=NO_PROVIDER),

@@ -11,6 +11,8 @@ from fastapi.telemetry import TelemetryConfig
 from hub.access.issuer import Issuer
 from hub.alarms import definitions
 from hub.api import commands as api_commands
+from hub.api import consumption as api_consumption
+from hub.api import readings as api_readings
 from hub.api import routes as api
 from hub.api import surveillance as api_surveillance
 from hub.outbound import CheckedTransport
@@ -79,6 +81,8 @@ def create(database: Database, settings: WebSettings) -> FastAPI:
     for page in PAGES:
         app.include_router(page.router)
     app.include_router(api.create(database, Needs))
+    app.include_router(api_readings.create(Needs))
+    app.include_router(api_consumption.create(Needs))
     app.include_router(api_surveillance.create(Needs))
     app.include_router(api_commands.create(Needs))
     errors.install(app)

@@ -19,24 +19,6 @@ class Health(Answer):
     status: Literal["ok"] = "ok"
 
 
-class Bucket(Answer):
-    """One step of a chart: good readings from ``at`` on."""
-
-    at: datetime
-    n: int
-    min: float | None
-    max: float | None
-    last: float | None
-
-
-class Chart(Answer):
-    """A point's readings over a period, in steps."""
-
-    point: str
-    unit: str
-    buckets: list[Bucket]
-
-
 class Alarm(Answer):
     """An active alarm."""
 

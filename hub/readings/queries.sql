@@ -62,3 +62,104 @@ LEFT JOIN hourly_readings h ON h.point_id = p.id AND h.bucket >= %(start)s AND h
 WHERE (%(site)s::uuid IS NULL OR p.site_id = %(site)s)
 GROUP BY p.id, p.code
 ORDER BY p.code;
+
+-- name: points_named
+SELECT p.id, p.site_id, p.device_id, p.code, p.measure, p.kind, p.unit, p.resolution, p.modulus, d.code AS device,
+       d.name_zh AS device_name_zh, d.name_en AS device_name_en, s.timezone
+FROM points p JOIN devices d ON d.id = p.device_id JOIN sites s ON s.id = p.site_id
+WHERE p.code = ANY(%(codes)s::text[])
+ORDER BY p.code;
+
+-- name: site_named
+SELECT id, code, timezone FROM sites WHERE code = %(code)s;
+
+-- name: device_named
+SELECT id FROM devices WHERE code = %(code)s;
+
+-- name: series_after
+SELECT at, value, quality FROM readings
+WHERE point_id = %(point)s AND at >= %(start)s AND at < %(end)s AND at > %(after)s
+ORDER BY at
+LIMIT %(most)s;
+
+-- name: hours_after
+SELECT bucket AS at, n, good_n, min, max, sum / nullif(good_n, 0) AS mean, first, last
+FROM hourly_readings
+WHERE point_id = %(point)s AND bucket >= %(start)s AND bucket < %(end)s AND bucket > %(after)s
+ORDER BY bucket
+LIMIT %(most)s;
+
+-- Days of the site, made of whole hours: a day begins with the hour that its midnight lies in.
+-- name: days_after
+SELECT date_trunc('day', bucket, %(zone)s) AS at, sum(n)::int AS n, sum(good_n)::int AS good_n, min(min) AS min,
+       max(max) AS max, sum(sum) / nullif(sum(good_n), 0) AS mean,
+       (array_agg(first ORDER BY bucket) FILTER (WHERE good_n > 0))[1] AS first,
+       (array_agg(last ORDER BY bucket DESC) FILTER (WHERE good_n > 0))[1] AS last
+FROM hourly_readings
+WHERE point_id = %(point)s AND bucket >= %(start)s AND bucket < %(end)s
+  AND date_trunc('day', bucket, %(zone)s) > %(after)s
+GROUP BY 1
+ORDER BY 1
+LIMIT %(most)s;
+
+-- name: count_readings
+SELECT count(*) FROM (
+    SELECT 1 FROM readings WHERE point_id = ANY(%(points)s::bigint[]) AND at >= %(start)s AND at < %(end)s
+    LIMIT %(most)s) AS found;
+
+-- name: raw_columns
+SELECT array_agg(extract(epoch FROM at)::float8) AS at,
+       array_agg(CASE WHEN quality = %(good)s THEN value END) AS value
+FROM (SELECT at, value, quality FROM readings
+      WHERE point_id = %(point)s AND at >= %(start)s AND at < %(end)s
+      ORDER BY at
+      LIMIT %(most)s) AS found;
+
+-- name: hour_columns
+SELECT array_agg(extract(epoch FROM bucket)::float8) AS at, array_agg(good_n) AS n, array_agg(sum) AS sum,
+       array_agg(min) AS min, array_agg(max) AS max, array_agg(last) AS last
+FROM (SELECT bucket, good_n, sum, min, max, last FROM hourly_readings
+      WHERE point_id = %(point)s AND bucket >= %(start)s AND bucket < %(end)s AND good_n > 0
+      ORDER BY bucket) AS found;
+
+-- name: day_columns
+SELECT array_agg(extract(epoch FROM at)::float8) AS at, array_agg(n) AS n, array_agg(sum) AS sum,
+       array_agg(min) AS min, array_agg(max) AS max, array_agg(last) AS last
+FROM (SELECT date_trunc('day', bucket, %(zone)s) AS at, sum(good_n)::int AS n, sum(sum) AS sum, min(min) AS min,
+             max(max) AS max, (array_agg(last ORDER BY bucket DESC))[1] AS last
+      FROM hourly_readings
+      WHERE point_id = %(point)s AND bucket >= %(start)s AND bucket < %(end)s AND good_n > 0
+      GROUP BY 1
+      ORDER BY 1) AS found;
+
+-- name: latest_of
+SELECT p.code AS point, p.measure, p.kind, p.unit, t.code AS site, d.code AS device, s.code AS space, l.at, l.value,
+       l.quality
+FROM points p
+JOIN devices d ON d.id = p.device_id
+JOIN spaces s ON s.id = d.space_id
+JOIN sites t ON t.id = p.site_id
+LEFT JOIN latest_readings l ON l.point_id = p.id
+WHERE (%(site)s::uuid IS NULL OR p.site_id = %(site)s) AND (%(device)s::uuid IS NULL OR p.device_id = %(device)s)
+  AND (%(codes)s::text[] IS NULL OR p.code = ANY(%(codes)s)) AND p.code > %(after)s
+ORDER BY p.code
+LIMIT %(most)s;
+
+-- name: meters
+SELECT p.id, p.code, p.unit, p.resolution, p.modulus, d.code AS device, d.commodity, d.multiplier, s.code AS site,
+       s.timezone
+FROM points p JOIN devices d ON d.id = p.device_id JOIN sites s ON s.id = p.site_id
+WHERE p.kind = 'counter' AND (%(site)s::uuid IS NULL OR p.site_id = %(site)s)
+  AND (%(codes)s::text[] IS NULL OR p.code = ANY(%(codes)s)) AND p.code > %(after)s
+ORDER BY p.code
+LIMIT %(most)s;
+
+-- What the faces showed at both ends of each step of the site's time: two readings a step are enough to know its growth.
+-- name: edges
+SELECT point_id, date_trunc(%(by)s, bucket, %(zone)s) AS at,
+       (array_agg(first ORDER BY bucket))[1] AS first, min(first_at) AS first_at,
+       (array_agg(last ORDER BY bucket DESC))[1] AS last, max(last_at) AS last_at
+FROM hourly_readings
+WHERE point_id = ANY(%(points)s::bigint[]) AND bucket >= %(start)s AND bucket < %(end)s AND good_n > 0
+GROUP BY 1, 2
+ORDER BY 1, 2;

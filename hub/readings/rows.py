@@ -98,3 +98,90 @@ class Exported:
     def of(cls, point: Point, measured: Measured) -> "Exported":
         """Give the line of a reading."""
         return cls(point.code, measured.at, measured.value, point.unit, Quality(measured.quality).name.lower())
+
+
+@dataclass(frozen=True, slots=True)
+class SiteName:
+    """A site and the zone of its days."""
+
+    id: UUID
+    code: str
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """An hour (UTC) or a day (of the site): ``n`` readings, ``good_n`` of them good, of which all else is."""
+
+    at: datetime
+    n: int
+    good_n: int
+    min: float | None
+    max: float | None
+    mean: float | None
+    first: float | None
+    last: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RawColumns:
+    """Readings by column, oldest first: seconds since 1970, values (None: none, or not good); None: there are none."""
+
+    at: list[float] | None
+    value: list[float | None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class RolledColumns:
+    """Hours or days by column, oldest first, those with good readings only; None: there are none."""
+
+    at: list[float] | None
+    n: list[int] | None
+    sum: list[float] | None
+    min: list[float] | None
+    max: list[float] | None
+    last: list[float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class LatestOf:
+    """The latest reading of a point, with where it stands; ``at`` None: it has never been read."""
+
+    point: str
+    measure: str
+    kind: str
+    unit: str
+    site: str
+    device: str
+    space: str
+    at: datetime | None
+    value: float | None
+    quality: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A counter with what turns its face into consumption."""
+
+    id: int
+    code: str
+    unit: str
+    resolution: Decimal
+    modulus: Decimal | None
+    device: str
+    commodity: str | None
+    multiplier: Decimal
+    site: str
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """What a face showed first and last in one step of the site's time."""
+
+    point_id: int
+    at: datetime
+    first: float
+    first_at: datetime
+    last: float
+    last_at: datetime

@@ -3,7 +3,6 @@
 const language = document.documentElement.lang;
 const zone = document.body.dataset.zone;
 const HOUR_S = 3600;
-const GAP = 2.5; // usual steps
 
 for (const box of document.querySelectorAll("[data-trend]")) draw(box);
 
@@ -15,40 +14,31 @@ function span(box) {
 
 async function draw(box) {
   const [start, end] = span(box);
-  const query = new URLSearchParams({ point: box.dataset.trend, from: start.toISOString(), to: end.toISOString() });
-  const answer = await fetch(`/api/readings?${query}`);
+  const { trend, resolution } = box.dataset;
+  const query = new URLSearchParams({ point: trend, from: start.toISOString(), to: end.toISOString(), values: values(box) });
+  if (resolution) query.set("resolution", resolution);
+  const answer = await fetch(`/api/readings/chart?${query}`);
   if (!answer.ok) {
     box.textContent = (await answer.json()).error;
     return;
   }
-  const { buckets } = await answer.json();
-  if (!buckets.length) return;
+  const [line] = (await answer.json()).lines;
+  if (!line.at.length) return;
   box.replaceChildren();
-  plot(box, columns(buckets, start, end));
+  plot(box, columns(line, start / 1000, end / 1000));
 }
 
-function usual(steps) {
-  const sorted = [...steps].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+// About one value for each two pixels: more nobody sees.
+function values(box) {
+  return Math.min(2000, Math.max(200, Math.round(box.clientWidth / 2)));
 }
 
-// A gap is a step much longer than is usual before and after it (history comes every 15 minutes, live readings faster):
-// uPlot breaks the line at null.
-function columns(buckets, start, end) {
-  const at = buckets.map((bucket) => Date.parse(bucket.at) / 1000);
-  const steps = at.slice(1).map((time, i) => time - at[i]);
-  const out = [[], [], [], []];
-  const add = (...values) => values.forEach((value, i) => out[i].push(value));
-  const [first, past] = [start / 1000, end / 1000];
-  if (first < at[0]) add(first, null, null, null); // the axis shows what was asked for, not only what there is
-  buckets.forEach(({ min, max, last }, i) => {
-    const step = steps[i - 1];
-    if (step > GAP * Math.max(usual(steps.slice(Math.max(0, i - 6), i - 1)), usual(steps.slice(i, i + 5)))) {
-      add(at[i] - step / 2, null, null, null);
-    }
-    add(at[i], last, min, max);
-  });
-  if (past > at.at(-1)) add(past, null, null, null);
+// The hub has thinned the line and broken it where nothing was measured; the axis shows what was asked for, not only
+// what there is.
+function columns({ at, value, min, max }, first, past) {
+  const out = [at.map((time) => Date.parse(time) / 1000), value, min, max];
+  if (first < out[0][0]) out.forEach((column, i) => column.unshift(i ? null : first));
+  if (past > out[0].at(-1)) out.forEach((column, i) => column.push(i ? null : past));
   return out;
 }
 
