@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from tests.matrix_approvals import APPROVERS, REQUESTERS
-from tests.matrix_world import NUMBERS, PASSWORD, Place, World, roles
+from tests.matrix_world import MARKS, NUMBERS, PASSWORD, Place, World, roles
 
 Values = Mapping[str, Any]
 Asked = Callable[[World, Place, str], Values]  # world, the realm asked about, the visitor's login
@@ -86,6 +86,10 @@ def _ranged(_: World, place: Place, __: str) -> Values:
 
 def _counted(_: World, place: Place, __: str) -> Values:
     return {**DAY, "meter": place.point}
+
+
+def _complete(_: World, place: Place, __: str) -> Values:
+    return {**DAY, "site": MARKS[place.realm] or "RIVERSIDE"}
 
 
 def _tenant(_: World, place: Place, __: str) -> Values:
@@ -311,7 +315,7 @@ ROUTES: dict[tuple[str, str], Entry] = {
     ("GET", "/api/readings/chart"): allow(*POINTS, query=_ranged),
     ("GET", "/api/readings/latest"): allow(*POINTS, query=lambda _, place, __: {"point": place.point}),
     ("GET", "/api/consumption"): allow(*POINTS, query=_counted),
-    ("GET", "/api/completeness"): allow(*POINTS, query=lambda *_: DAY),
+    ("GET", "/api/completeness"): allow(*POINTS, query=_complete),
     ("GET", "/api/alarms"): allow(*CONSOLE),
     ("GET", "/api/openapi.json"): ANYONE,
     ("POST", "/sign-in/with/{provider}"): Entry(frozenset(), public=True, path=NO_PROVIDER),

@@ -11,6 +11,7 @@ class Right(StrEnum):
     COMMAND_POINTS = auto()  # set points of devices, where the site file allows it
     ACKNOWLEDGE_ALARMS = auto()
     COMMISSION_POINTS = auto()  # bring records of looks at meter faces
+    IMPORT_READINGS = auto()  # bring history in files
     SEE_ORDERS = auto()  # all work orders
     DIRECT_ORDERS = auto()  # reassign, stop, close
     DO_ORDERS = auto()  # the technician's page
@@ -52,7 +53,7 @@ RIGHTS: dict[str, frozenset[Right]] = {
         _CONSOLE
         | _REQUESTS
         | {Right.ACKNOWLEDGE_ALARMS, Right.COMMISSION_POINTS, Right.DIRECT_ORDERS, Right.SEE_STILLS}
-        | {Right.COMMAND_POINTS}
+        | {Right.COMMAND_POINTS, Right.IMPORT_READINGS}
     ),
     "technician": frozenset({Right.DO_ORDERS, Right.REQUEST_APPROVAL}),
     "billing": frozenset(_REQUESTS | {Right.SEE_LEASES, Right.RUN_BILLS, Right.SEE_POINTS, Right.SEE_BANK_ACCOUNTS}),

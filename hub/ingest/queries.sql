@@ -131,3 +131,59 @@ DELETE FROM held_frames WHERE received_at < %(oldest)s
 DELETE FROM strangers t WHERE EXISTS (
     SELECT FROM gateways g LEFT JOIN devices d ON d.gateway_id = g.id AND d.code = t.device
     WHERE g.site_id = t.site_id AND g.code = t.gateway AND (t.device = '' OR d.id IS NOT NULL));
+
+-- History from files (hub/ingest/history.py).
+-- name: import_targets
+SELECT id, code, kind, unit, modulus FROM points WHERE site_id = %(site)s;
+
+-- What is there already at the same moments; ``n`` counts the moments from 1.
+-- name: stored_already
+SELECT asked.n, s.value, s.quality
+FROM unnest(%(points)s::bigint[], %(ats)s::bigint[]) WITH ORDINALITY AS asked (point_id, us, n)
+JOIN samples s ON s.point_id = asked.point_id AND s.at = timestamptz '2000-01-01 00:00Z' + asked.us * interval '1 microsecond'
+WHERE s.at >= %(first)s AND s.at <= %(last)s;
+
+-- name: put_import
+INSERT INTO imports (organisation_id, site_id, name, sha256, size_bytes, state, checked_at, checked_by, readings, good,
+                     duplicates, conflicts, refused, first_at, last_at, report)
+VALUES (plantroom.organisation(), %(site)s, %(name)s, %(sha256)s, %(size_bytes)s, 'checked', %(now)s, %(by)s, %(readings)s,
+        %(good)s, %(duplicates)s, %(conflicts)s, %(refused)s, %(first_at)s, %(last_at)s, %(report)b)
+RETURNING id;
+
+-- name: keep_import_file
+INSERT INTO import_files (organisation_id, import_id, body) VALUES (plantroom.organisation(), %(import)s, %(body)b);
+
+-- name: import_file
+SELECT body FROM import_files WHERE import_id = %(import)s;
+
+-- Files that nobody has stored: the old ones, and all but the newest few.
+-- name: drop_import_files
+DELETE FROM import_files f USING imports i
+WHERE i.id = f.import_id AND (i.checked_at < %(before)s OR i.id = %(import)s OR i.id NOT IN (
+    SELECT id FROM imports WHERE state = 'checked' ORDER BY checked_at DESC LIMIT %(most)s));
+
+-- name: hold_import
+SELECT pg_advisory_xact_lock(hashtext('plantroom.imports'), hashtext(plantroom.organisation()::text));
+
+-- name: store_import
+UPDATE imports SET state = 'stored', stored_at = %(now)s, stored_by = %(by)s, readings = %(readings)s, good = %(good)s,
+    duplicates = %(duplicates)s, conflicts = %(conflicts)s, refused = %(refused)s, first_at = %(first_at)s,
+    last_at = %(last_at)s, report = %(report)b
+WHERE id = %(import)s AND state = 'checked';
+
+-- name: add_import_point
+INSERT INTO import_points (organisation_id, import_id, point_id, n, first_at, last_at, moments)
+VALUES (plantroom.organisation(), %(import)s, %(point)s, %(n)s, %(first_at)s, %(last_at)s, %(moments)b);
+
+-- name: imports
+SELECT i.id, i.site_id, s.code AS site, i.name, i.sha256, i.size_bytes, i.state, i.checked_at, i.checked_by, i.stored_at,
+       i.stored_by, i.readings, i.good, i.duplicates, i.conflicts, i.refused, i.first_at, i.last_at
+FROM imports i JOIN sites s ON s.id = i.site_id
+WHERE %(import)s::uuid IS NULL OR i.id = %(import)s
+ORDER BY i.checked_at DESC, i.id LIMIT %(most)s;
+
+-- name: import_report
+SELECT report FROM imports WHERE id = %(import)s;
+
+-- name: import_moments
+SELECT moments FROM import_points WHERE import_id = %(import)s AND point_id = %(point)s;

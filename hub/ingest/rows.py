@@ -63,3 +63,36 @@ class HeldFrame:
     device: str
     received_at: datetime
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Already:
+    """A reading that is stored already; ``n`` is the number of the one asked about, from 1."""
+
+    n: int
+    value: float | None
+    quality: int
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """A file of history and what became of it."""
+
+    id: UUID
+    site_id: UUID
+    site: str
+    name: str
+    sha256: str
+    size_bytes: int
+    state: str
+    checked_at: datetime
+    checked_by: str
+    stored_at: datetime | None
+    stored_by: str | None
+    readings: int
+    good: int
+    duplicates: int
+    conflicts: int
+    refused: int
+    first_at: datetime | None
+    last_at: datetime | None

@@ -112,6 +112,11 @@ SELECT to_jsonb(x) AS record FROM (
     SELECT principal_id, deputy_id, start_at, end_at, made_by FROM deputations
     WHERE principal_id = ANY(%(users)s) OR deputy_id = ANY(%(users)s) OR made_by = ANY(%(logins)s) ORDER BY 3 LIMIT %(most)s) x;
 
+-- name: export_imports
+SELECT to_jsonb(x) AS record FROM (
+    SELECT id, name, checked_at, checked_by, stored_at, stored_by FROM imports
+    WHERE checked_by = ANY(%(logins)s) OR stored_by = ANY(%(logins)s) ORDER BY 3 LIMIT %(most)s) x;
+
 -- name: export_flow_versions
 SELECT to_jsonb(x) AS record FROM (
     SELECT kind, version, proposed_by, proposed_at, adopted_by, adopted_at FROM flow_versions

@@ -23,7 +23,7 @@ TENANT_SEES = {"organisations", "sites", "tenants", "users", "leases", "lease_un
 BEHIND_THE_DOOR = {"credentials", "password_history", "recovery_codes", "invitations"}  # no right for plantroom_app
 WRITTEN_ONCE = (
     "invoices", "charges", "postings", "posting_lines", "audit_entries", "approval_contents", "approval_decisions",
-    "commissionings",
+    "commissionings", "import_points",
 )  # fmt: skip
 
 OURS = """SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organisation_id'
@@ -54,6 +54,12 @@ ODDS = (
        SELECT organisation_id, id, 'GW-X', 'D', 'energy', now(), now() FROM sites""",
     """INSERT INTO held_frames (organisation_id, gateway_id, device, received_at, readings, body)
        SELECT organisation_id, id, 'D', now(), 1, '\\x01' FROM gateways LIMIT 1""",
+    """INSERT INTO imports (organisation_id, site_id, name, sha256, size_bytes, state, checked_at, checked_by, readings,
+                            good, duplicates, conflicts, refused, report)
+       SELECT organisation_id, id, 'f', repeat('0', 64), 1, 'checked', now(), 'x', 1, 1, 0, 0, 0, '' FROM sites""",
+    "INSERT INTO import_files SELECT organisation_id, id, '' FROM imports",
+    """INSERT INTO import_points SELECT i.organisation_id, i.id, p.id, 1, now(), now(), ''
+       FROM imports i JOIN points p ON p.organisation_id = i.organisation_id LIMIT 1""",
     "INSERT INTO parked_leases SELECT organisation_id, id, '2026-09-01', '', '', now() FROM leases LIMIT 1",
     """INSERT INTO zones (organisation_id, site_id, code, name_zh, name_en)
        SELECT organisation_id, id, 'Z', '', '' FROM sites""",
