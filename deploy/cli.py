@@ -47,11 +47,11 @@ app.add_typer(broker.app, name="broker")
 app.add_typer(organisation.app, name="organisation")
 app.add_typer(organisation.group_app, name="group")
 app.add_typer(token.app, name="token")
+app.add_typer(readings.app, name="readings")
 user.app.command("grant")(role.grant)
 user.app.command("revoke")(role.revoke)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
-app.command("readings")(readings.readings)
 
 _EXIT_FAILED = 1
 _EXIT_MISUSED = 2

@@ -1,5 +1,7 @@
 """What the world of the matrix keeps about people: in each realm a still, a contact, an account, a request."""
 
+import gzip
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +23,7 @@ class Kept:
     contact: UUID
     account: UUID
     request: UUID
+    imported: UUID
 
     @property
     def person(self) -> str:
@@ -30,7 +33,7 @@ class Kept:
 
 def furnish(owner: psycopg.Connection[Any], organisation: UUID, site: UUID, tenant: UUID, mark: str) -> Kept:
     """Give a realm what is kept about people."""
-    still, contact, account, request = (uuid4() for _ in range(4))
+    still, contact, account, request, imported = (uuid4() for _ in range(5))
     zone = _one(owner, """INSERT INTO zones (organisation_id, site_id, code, name_zh, name_en)
                           VALUES (%s, %s, %s, %s, %s) RETURNING id""",
                 organisation, site, f"Z{mark}", f"Zone {mark}", f"Zone {mark}")  # fmt: skip
@@ -64,8 +67,24 @@ def furnish(owner: psycopg.Connection[Any], organisation: UUID, site: UUID, tena
            VALUES (%s, %s, 'export', '{}', %s, '{}', %s, 'test', %s, 'test', %s, '{}')""",
         [request, organisation, [contact], f"Reason {mark}", NOW, NOW],
     )
+    owner.execute(
+        """INSERT INTO imports (id, organisation_id, site_id, name, sha256, size_bytes, state, checked_at, checked_by,
+               readings, good, duplicates, conflicts, refused, report)
+           VALUES (%s, %s, %s, %s, repeat('0', 64), 9, 'checked', %s, 'test', 1, 1, 0, 0, 0, %s)""",
+        [
+            imported,
+            organisation,
+            site,
+            f"file {mark}",
+            NOW,
+            gzip.compress(f"row,point,problem\r\n1,{mark},x\r\n".encode()),
+        ],
+    )
+    owner.execute(
+        "INSERT INTO import_files VALUES (%s, %s, %s)", [organisation, imported, zlib.compress(b"no history\n")]
+    )
     code = _one(owner, "SELECT code FROM tenants WHERE id = %s", tenant)
-    return Kept(still, code, contact, account, request)
+    return Kept(still, code, contact, account, request, imported)
 
 
 def _one(owner: psycopg.Connection[Any], statement: str, *values: Any) -> Any:

@@ -92,6 +92,10 @@ def _complete(_: World, place: Place, __: str) -> Values:
     return {**DAY, "site": MARKS[place.realm] or "RIVERSIDE"}
 
 
+def _import(_: World, place: Place, __: str) -> Values:
+    return {"import_id": place.kept.imported}
+
+
 def _tenant(_: World, place: Place, __: str) -> Values:
     kept = place.kept
     return {"code": kept.tenant, "contact_id": kept.contact, "account_id": kept.account}
@@ -140,6 +144,7 @@ PUBLIC = Entry(frozenset(), public=True)
 HALFWAY = ANYONE  # between password and second factor; whoever is through, or nobody at all, is sent to the door
 CONSOLE = ("administrator", "manager", "engineer", "security", "auditor")
 ORDERS = ("administrator", "manager", "engineer", "auditor")
+IMPORTERS = ("administrator", "engineer")
 POINTS = ("administrator", "manager", "engineer", "billing", "auditor")
 LEASES = ("administrator", "manager", "billing", "auditor")
 PAPERS = (*LEASES, "tenant")
@@ -209,6 +214,11 @@ ROUTES: dict[tuple[str, str], Entry] = {
     ("GET", "/points"): allow(*POINTS),
     ("GET", "/points.csv"): allow(*POINTS),
     ("GET", "/points/{code:path}"): allow(*POINTS, path=_of("point", "code")),
+    ("GET", "/readings/import"): allow(*IMPORTERS),
+    ("POST", "/readings/import"): allow(*IMPORTERS, form=lambda *_: {"site": "RIVERSIDE"}),
+    ("GET", "/readings/import/{import_id}"): allow(*IMPORTERS, path=_import),
+    ("POST", "/readings/import/{import_id}"): allow(*IMPORTERS, path=_import),
+    ("GET", "/readings/import/{import_id}/problems.csv"): allow(*IMPORTERS, path=_import),
     ("POST", "/points/{code}/commands"): allow(
         "engineer", path=_of("point", "code"), form=lambda *_: {"id": uuid4(), "value": 1}
     ),

@@ -12,6 +12,7 @@ from hub.access.issuer import Issuer
 from hub.alarms import definitions
 from hub.api import commands as api_commands
 from hub.api import consumption as api_consumption
+from hub.api import latest as api_latest
 from hub.api import readings as api_readings
 from hub.api import routes as api
 from hub.api import surveillance as api_surveillance
@@ -32,6 +33,7 @@ from web.console import (
     deputies,
     flows,
     gateways,
+    history,
     orders,
     overview,
     points,
@@ -56,8 +58,8 @@ NO_TELEMETRY: TelemetryConfig = {
 }  # fmt: skip
 PAGES = (
     sign_in, oidc, second_factor, welcome, account, tokens, users, roles, whereabouts, live, overview, alarms, orders,
-    points, commands, gateways, adoption, commissioning, billing, approvals, deputies, flows, tenants, stills, badges,
-    privacy, audit, jobs, papers,
+    points, commands, gateways, adoption, history, commissioning, billing, approvals, deputies, flows, tenants, stills,
+    badges, privacy, audit, jobs, papers,
 )  # fmt: skip
 LISTS: tuple[LiveList, ...] = (
     overview.TILES, alarms.LIST, alarms.CHIPS, orders.LIST, orders.SHEET, points.LIST, points.ONE, commands.LIST,
@@ -82,6 +84,7 @@ def create(database: Database, settings: WebSettings) -> FastAPI:
         app.include_router(page.router)
     app.include_router(api.create(database, Needs))
     app.include_router(api_readings.create(Needs))
+    app.include_router(api_latest.create(Needs))
     app.include_router(api_consumption.create(Needs))
     app.include_router(api_surveillance.create(Needs))
     app.include_router(api_commands.create(Needs))

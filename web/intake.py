@@ -22,7 +22,10 @@ class Body:
 
 
 FORM = Body(1_000_000, 30.0)
-UPLOADS = {"/api/stills": Body(8_000_000, 120.0)}  # by the start of the path
+UPLOADS = {
+    "/api/stills": Body(8_000_000, 120.0),
+    "/readings/import": Body(33_000_000, 300.0),
+}  # by the start of the path
 
 
 def allowed(path: str) -> Body:

@@ -118,6 +118,7 @@ ENTITIES: dict[str, str] = {
     "device": N_("Device"),
     "flow version": N_("Approval flow"),
     "gateway": N_("Gateway"),
+    "import": N_("Import of history"),
     "invoice": N_("Invoice"),
     "lease": N_("Lease"),
     "organisation": N_("Organisation"),

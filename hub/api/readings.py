@@ -17,7 +17,7 @@ from hub.api.routes import REFUSALS, Caller
 from hub.errors import InvalidError
 from hub.readings import query
 from hub.readings.query import Line, Resolution
-from hub.readings.rows import LatestOf, Measured, Point
+from hub.readings.rows import Measured, Point
 from rules.model.period import Period
 from rules.model.quality import Quality
 
@@ -27,7 +27,6 @@ YEARS = range(2000, 2100)  # a moment beyond them is a slip
 NAIVE = "Give '{}' with an offset, e.g. 2026-01-31T16:00:00Z; without one nobody knows which moment is meant."
 RAW_HEAD = ("point", "at", "value", "unit", "quality")
 STEP_HEAD = ("point", "at", "unit", "n", "good_n", "min", "max", "mean", "first", "last")
-LATEST_HEAD = ("point", "measure", "kind", "unit", "site", "device", "space", "at", "age_s", "value", "quality")
 
 Code = Annotated[str, Query(max_length=CODE_CHARACTERS_MAX)]
 Codes = Annotated[
@@ -131,28 +130,6 @@ def create(needs: Callable[..., Callable[..., Any]]) -> APIRouter:
         shape = forms.asked(request, Form.JSON)
         return forms.answer(shape, {"start": period.start, "end": period.end, "lines": lines})
 
-    @router.get(
-        "/latest", response_model=answers.LatestReadings, responses=answers.described(answers.LATEST, LATEST_HEAD)
-    )
-    async def latest(
-        wanted: Shape, site: Site = None, device: Device = None, point: Codes = [],  # noqa: B006 - FastAPI's way
-        limit: Limit = PAGE_ROWS, cursor: Cursor = None, caller: Caller = points,
-    ) -> Response:  # fmt: skip
-        """Give the latest reading of points with its age and quality: of all, of a site, of a device, of a list."""
-        now, about = datetime.now(UTC), ("latest", site, device, tuple(sorted(set(point))))
-        after = "" if cursor is None else cursors.opened(cursor, about, 1)[0]
-
-        async def ask(since: str, most: int) -> list[LatestOf]:
-            async with caller.transaction() as tx:
-                return await query.latest(tx, site, device, point, since, most)
-
-        if wanted.form is not Form.JSON:
-            return await exports.export(wanted, "latest", LATEST_HEAD, lambda: _walk(ask, now))
-        found = await ask(after, limit)
-        more = cursors.cursor(about, found[-1].point) if len(found) == limit else None
-        body = {"readings": [dict(zip(LATEST_HEAD, _latest(one, now), strict=True)) for one in found], "next": more}
-        return forms.answer(wanted, body, mark=[[one.point, one.at, one.value, one.quality] for one in found])
-
     return router
 
 
@@ -212,16 +189,6 @@ async def _file(wanted: Asked, about: Range, caller: Caller) -> Response:
     return await exports.export(wanted, "readings", about.head, pages)
 
 
-async def _walk(ask: Callable[[str, int], Any], now: datetime) -> AsyncIterator[Sequence[Sequence[object]]]:
-    after = ""
-    while True:
-        found = await ask(after, exports.ROWS_PER_READ)
-        yield [_latest(one, now) for one in found]
-        if len(found) < exports.ROWS_PER_READ:
-            return
-        after = found[-1].point
-
-
 def _point(one: Point) -> dict[str, str]:
     return {"point": one.code, "measure": one.measure, "kind": one.kind, "unit": one.unit}
 
@@ -239,14 +206,6 @@ def _row(line: Line) -> dict[str, object]:
 def _cells(head: Sequence[str], line: Line) -> list[object]:
     row = {**_row(line), "unit": line[0].unit}
     return [row[name] for name in head]
-
-
-def _latest(one: LatestOf, now: datetime) -> list[object]:
-    age = None if one.at is None else round((now - one.at).total_seconds(), 3)
-    known = None if one.quality is None else quality(one.quality)
-    return [
-        one.point, one.measure, one.kind, one.unit, one.site, one.device, one.space, one.at, age, one.value, known,
-    ]  # fmt: skip
 
 
 def quality(number: int) -> str:

@@ -44,6 +44,7 @@ NAME_CHARACTERS_MAX = 200
 LISTED_MAX = 50
 READERS = Workers("history", 1, 2, "Other files are being read; send this one again in a minute.", 10)
 FORBIDDEN = "Your role does not include importing readings; ask an engineer."
+PART = "A file of history is for a whole site, and your role is for a part of this one; ask an engineer of the site."
 GONE = "This file was kept for a day and is gone; send it again."
 STORED = "This file has been stored already."
 MEANWHILE = "Readings of these points came in at the same moments meanwhile; check the file again."
@@ -120,8 +121,8 @@ async def store(opened: Opener, number: UUID, now: datetime) -> Import:
 async def judge(opened: Opener, site_code: str, body: bytes, now: datetime) -> tuple[Judged, SiteName]:
     """Say what of a file is new, known, contradicted or unusable, and write nothing."""
     async with opened() as tx:
-        _allowed(tx)
         site = await query.site_named(tx, site_code)
+        await _allow(tx, site)
         targets = {one.code: one for one in await tx.all(Target, SQL["import_targets"], {"site": site.id})}
     found = await READERS.run(read, body, site.code, ZoneInfo(site.timezone), targets, now)
     names = {one.id: one.code for one in targets.values()}
@@ -274,14 +275,16 @@ def _by_point(fresh: Columns) -> Iterator[tuple[int, NDArray[np.int64]]]:
 
 async def _hold(tx: Transaction, now: datetime) -> None:
     """Let one import of an organisation be noted at a time, and drop what nobody stored."""
-    _allowed(tx)
     await tx.run(SQL["hold_import"])
     await tx.run(SQL["drop_import_files"], {"import": None, "before": now - FILE_LIFE, "most": FILES_KEPT - 1})
 
 
-def _allowed(tx: Transaction) -> None:
+async def _allow(tx: Transaction, site: SiteName) -> None:
+    """Raise ForbiddenError for whoever may not bring history for a whole site."""
     if tx.actor.rights is not None and not tx.actor.may(Right.IMPORT_READINGS):
         raise ForbiddenError(FORBIDDEN)
+    if not await tx.value(SQL["covers_site"], {"site": site.id}):
+        raise ForbiddenError(PART)
 
 
 def _told(values: Mapping[str, Any], site: SiteName) -> dict[str, Any]:

@@ -133,6 +133,9 @@ DELETE FROM strangers t WHERE EXISTS (
     WHERE g.site_id = t.site_id AND g.code = t.gateway AND (t.device = '' OR d.id IS NOT NULL));
 
 -- History from files (hub/ingest/history.py).
+-- name: covers_site
+SELECT plantroom.covers(%(site)s, NULL);
+
 -- name: import_targets
 SELECT id, code, kind, unit, modulus FROM points WHERE site_id = %(site)s;
 

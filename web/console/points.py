@@ -1,17 +1,21 @@
 """Points: the latest readings with quality and age, and the trend of one."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
 
 from hub.access.rights import Right
+from hub.errors import InvalidError
 from hub.readings import service as readings
+from hub.readings.query import Resolution
 from hub.readings.rows import Latest
 from hub.store.database import Transaction
+from rules.model.period import Period, days_period
 from rules.model.quality import Quality
 from web.console import commands
 from web.console.neighbours import around
@@ -80,19 +84,42 @@ async def export(visit: PointsVisit, q: str = "", show: str = "") -> Response:
 
 
 @router.get("/points/{code:path}")
-async def one(visit: PointsVisit, code: str, range: str = "1d", at: datetime | None = None) -> HTMLResponse:  # noqa: A002 - the address's word
-    """Show the trend of a point: up to now, or around ``at`` (a bill's reading)."""
+async def one(
+    visit: PointsVisit,
+    code: str,
+    range: str = "1d",  # noqa: A002 - the address's word
+    at: datetime | None = None,
+    first: date | None = None,
+    last: date | None = None,
+    resolution: str = "",
+) -> HTMLResponse:
+    """Show the trend of a point: up to now, around ``at`` (a bill's reading), or from and to two days of the site."""
     span = range if range in RANGES else "1d"
+    step = resolution if resolution in set(Resolution) else ""
     async with visit.transaction() as tx:
         point = await readings.point(tx, code)
         now = await latest_of_one(tx, {"code": code})
         rows = ONE.rows(now, visit.language, visit.who.rights, await zone_of(tx))
         mark = at if at is not None and at.tzinfo and at.year in YEARS else None
         end = visit.now if mark is None else mark + RANGES[span] / 2
-        said = {"point": point, "rows": rows, "range": span, "ranges": list(RANGES), "at": mark, "end": end,
-                "start": end - RANGES[span], "near": await around(tx, code, mark) if mark else []}  # fmt: skip
+        period = Period(end - RANGES[span], end)
+        chosen = _days(first, last, ZoneInfo(point.timezone))
+        said = {"point": point, "rows": rows, "range": "" if chosen else span, "ranges": list(RANGES), "at": mark,
+                "period": chosen or period, "first": first, "last": last, "resolution": step,
+                "resolutions": list(Resolution), "near": await around(tx, code, mark) if mark else []}  # fmt: skip
         said |= await commands.setting(tx, visit, code)
         return await visit.page(tx, "console/point.html", **said)
+
+
+def _days(first: date | None, last: date | None, zone: ZoneInfo) -> Period | None:
+    """Give the days that were chosen, both included; None where none were."""
+    if first is None or last is None:
+        return None
+    if first.year not in YEARS or last.year not in YEARS:
+        raise InvalidError("Choose days of this century.")
+    if last < first:
+        raise InvalidError("The last day lies before the first; exchange them.")
+    return days_period(first, last + timedelta(days=1), zone)
 
 
 def _cells(row: Latest) -> dict[str, Any]:
