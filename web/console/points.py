@@ -105,7 +105,7 @@ async def one(
         period = Period(end - RANGES[span], end)
         chosen = _days(first, last, ZoneInfo(point.timezone))
         said = {"point": point, "rows": rows, "range": "" if chosen else span, "ranges": list(RANGES), "at": mark,
-                "period": chosen or period, "first": first, "last": last, "resolution": step,
+                "period": chosen or period, **_ends(chosen or period, ZoneInfo(point.timezone)), "resolution": step,
                 "resolutions": list(Resolution), "near": await around(tx, code, mark) if mark else []}  # fmt: skip
         said |= await commands.setting(tx, visit, code)
         return await visit.page(tx, "console/point.html", **said)
@@ -120,6 +120,12 @@ def _days(first: date | None, last: date | None, zone: ZoneInfo) -> Period | Non
     if last < first:
         raise InvalidError("The last day lies before the first; exchange them.")
     return days_period(first, last + timedelta(days=1), zone)
+
+
+def _ends(period: Period, zone: ZoneInfo) -> dict[str, date]:
+    """Give the first and the last day that a period touches."""
+    last = max(period.start, period.end - timedelta(microseconds=1))
+    return {"first": period.start.astimezone(zone).date(), "last": last.astimezone(zone).date()}
 
 
 def _cells(row: Latest) -> dict[str, Any]:
