@@ -10,6 +10,7 @@ from deploy import logs
 from deploy.commands import (
     audit,
     broker,
+    care,
     demo,
     doctor,
     edge,
@@ -52,6 +53,8 @@ user.app.command("revoke")(role.revoke)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("readings")(readings.readings)
+app.command("backup")(care.backup)
+app.command("restore")(care.restore)
 
 _EXIT_FAILED = 1
 _EXIT_MISUSED = 2
