@@ -137,7 +137,9 @@ class Reader:
             raise ArchiveError("This is not a backup of Plantroom.")
         self._head_sha256 = hashlib.sha256(first[1]).hexdigest()
         self.head = _json(first[1], "the head")
-        if self.head.get("plantroom") != "backup" or self.head.get("form") != FORM:
+        if self.head.get("plantroom") != "backup":
+            raise ArchiveError("This is not a backup of Plantroom, or its beginning is damaged.")
+        if self.head.get("form") != FORM:
             raise ArchiveError("This backup is of a form that this Plantroom does not know; use a newer one.")
         encryption = self.head.get("encryption")
         if encryption:
