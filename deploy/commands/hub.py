@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from deploy import authority, foreground
+from deploy import authority, foreground, metrics
 from deploy.anchors import anchor_file
 from deploy.commands.options import Data, Organisation, Rules, SitePath, read_site
 from deploy.embedded import broker as opened_broker
@@ -48,7 +48,8 @@ def run(rules: Rules = None, data: Data = None) -> None:
                     broker_certificate=broker.certificate,
                     broker_key=broker.key,
                     authority=authority.given(settings),
-                )
+                ),
+                metrics.served(settings),
             )
         )
 

@@ -37,6 +37,11 @@ async def keep(tx: Transaction, measured: Measured, now: datetime) -> None:
         await put(tx, Mark("state", one.name, now, now, 0.0, 0, "", None if value is None else float(value)))
 
 
+async def keep_anchor(tx: Transaction, now: datetime, *, holds: bool | None) -> None:
+    """Keep whether the record of acts is what its last anchor saw; None: not looked yet."""
+    await put(tx, Mark("state", "audit_anchor_holds", now, now, 0.0, 0, "", None if holds is None else float(holds)))
+
+
 async def gateways(tx: Transaction) -> list[GatewayHealth]:
     """Give the gateways that this transaction may see, GATEWAYS_MAX at most."""
     return await tx.all(GatewayHealth, SQL["gateways"], {"most": GATEWAYS_MAX})
