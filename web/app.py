@@ -32,6 +32,7 @@ from web.console import (
     gateways,
     orders,
     overview,
+    platform,
     points,
     privacy,
     roles,
@@ -55,7 +56,7 @@ NO_TELEMETRY: TelemetryConfig = {
 PAGES = (
     sign_in, oidc, second_factor, welcome, account, tokens, users, roles, whereabouts, live, overview, alarms, orders,
     points, commands, gateways, adoption, commissioning, billing, approvals, deputies, flows, tenants, stills, badges,
-    privacy, audit, jobs, papers,
+    privacy, audit, platform, jobs, papers,
 )  # fmt: skip
 LISTS: tuple[LiveList, ...] = (
     overview.TILES, alarms.LIST, alarms.CHIPS, orders.LIST, orders.SHEET, points.LIST, points.ONE, commands.LIST,

@@ -81,6 +81,17 @@ def make(settings: Settings, dsn: str, target: Path | None, out: IO[bytes], pass
     return made
 
 
+def named(folder: Path, now: datetime) -> Path:
+    """Give the file of a backup in a folder of backups; by name they stand in the order of time."""
+    return folder / f"plantroom-{now:%Y%m%dT%H%M%SZ}.backup"
+
+
+def drop_old(folder: Path, keep: int) -> None:
+    """Keep the newest of the files that ``named`` named; nothing else in the folder is touched."""
+    for old in sorted(folder.glob("plantroom-????????T??????Z.backup"))[:-keep]:
+        old.unlink()
+
+
 def verify(path: Path, passphrase: str, tell: Telling) -> Manifest:
     """Read a whole archive and give its manifest; raises ArchiveError where anything is not as it was written."""
     size = path.stat().st_size

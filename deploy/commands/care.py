@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -29,19 +30,22 @@ class MisuseError(Exception):
 
 
 def backup(
-    target: Annotated[Path, typer.Argument(metavar="FILE", help="File to write, or - for standard output.")],
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="File to write, a folder for files by time, or -.")],
     passphrase_file: Passphrase = None,
+    keep: Annotated[int, typer.Option(min=1, help="In a folder: how many backups stay, the newest.")] = 14,
     quiet: Quiet = False,
     data: Data = None,
 ) -> None:
     """Copy everything into one file, while Plantroom runs.  Example: plantroom backup plantroom.backup."""
     settings = read_settings(data=data)
-    file = None if str(target) == "-" else target
+    file = None if str(target) == "-" else backups.named(target, datetime.now(UTC)) if target.is_dir() else target
     if file is None and sys.stdout.isatty():
         raise MisuseError("A backup is no text for a terminal; name a file, or send it on with a pipe.")
     passphrase = secret_of(passphrase_file) if passphrase_file else ""
     with opened_database(settings) as dsn, _progress(quiet=quiet) as tell:
         made = backups.make(settings, dsn, file, sys.stdout.buffer, passphrase, tell)
+    if target.is_dir():
+        backups.drop_old(target, keep)
     tables = sum(bool(part.columns) for part in made.manifest.parts.values())
     whole = "read again and whole" if made.verified else "check it where it is kept: plantroom restore --check FILE"
     figures = f"{made.rows} rows of {tables} tables, schema {made.schema:04}, {made.size} bytes in {made.took_s:.1f} s"

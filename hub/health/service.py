@@ -1,6 +1,7 @@
 """Note what the platform did, and measure how far it is behind; the same figures feed metrics and page."""
 
-from dataclasses import asdict, fields
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 
 from hub.health.rows import GatewayHealth, Mark, Measured, Tenancy
@@ -30,16 +31,10 @@ async def measure(tx: Transaction, now: datetime) -> Measured:
     return await tx.one(Measured, SQL["measure"], asked, what="state of the platform")
 
 
-async def keep(tx: Transaction, measured: Measured, now: datetime) -> None:
-    """Keep what was measured for the page, one state for each figure."""
-    for one in fields(measured):
-        value = getattr(measured, one.name)
-        await put(tx, Mark("state", one.name, now, now, 0.0, 0, "", None if value is None else float(value)))
-
-
-async def keep_anchor(tx: Transaction, now: datetime, *, holds: bool | None) -> None:
-    """Keep whether the record of acts is what its last anchor saw; None: not looked yet."""
-    await put(tx, Mark("state", "audit_anchor_holds", now, now, 0.0, 0, "", None if holds is None else float(holds)))
+async def keep(tx: Transaction, states: Mapping[str, float | None], now: datetime) -> None:
+    """Keep what was measured, by name, for the page; None: there was nothing to measure."""
+    for name, value in states.items():
+        await put(tx, Mark("state", name, now, now, 0.0, 0, "", value))
 
 
 async def gateways(tx: Transaction) -> list[GatewayHealth]:

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from shutil import disk_usage
 
 from hub.access import service as access
 from hub.alarms.judgement import tick
@@ -168,11 +169,19 @@ class Work:
         """Measure what waits and note what was done, for the metrics and for the page of the platform's health."""
         async with self.database.transaction(None, ACTOR, Role.INGEST) as tx:
             measured = await health.measure(tx, now)
-            await health.keep(tx, measured, now)
-            await health.keep_anchor(tx, now, holds=self.doings.anchor_holds)
+            await health.keep(tx, {**asdict(measured), **self._seen_here()}, now)
             for mark in self.doings.marks():
                 await health.put(tx, mark)
             self.doings.seen(measured, await health.gateways(tx), await health.marks(tx))
+
+    def _seen_here(self) -> dict[str, float | None]:
+        """Give what no query tells: whether the last anchor holds, how much of the disk of the anchors is free."""
+        holds, files = self.doings.anchor_holds, self.anchors
+        disk = disk_usage(files.key_path.parent) if files is not None and files.key_path.parent.is_dir() else None
+        return {
+            "audit_anchor_holds": None if holds is None else float(holds),
+            "disk_free_ratio": disk.free / disk.total if disk else None,
+        }
 
     async def _organisations(self) -> AsyncIterator[Transaction]:
         """Open a transaction in the name of every organisation, one after the other."""
