@@ -19,7 +19,7 @@ class MetricsPortError(Exception):
     """The metrics cannot be given there: the sentence says why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Machine(Collector):
     """The disk that this program writes to, and which version it is."""
 

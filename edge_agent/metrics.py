@@ -24,7 +24,7 @@ COUNTED = {  # attribute of Health: its metric and what it says
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EdgeCollector(Collector):
     """Gives every metric of one gateway; runs on the thread of the metrics server and only reads."""
 

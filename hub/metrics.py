@@ -34,7 +34,7 @@ INGEST = {  # counter of ours: its metric and what it says
 GATEWAY = ("site", "gateway")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HubCollector(Collector):
     """Gives every metric of one hub process."""
 

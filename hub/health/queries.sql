@@ -14,7 +14,8 @@ SELECT id FROM organisations ORDER BY id;
 
 -- name: measure
 SELECT w.n::int AS rollups_dirty,
-       greatest(extract(epoch FROM %(now)s::timestamptz - (w.oldest + interval '1 hour')), 0)::double precision AS rollups_late_s,
+       CASE WHEN w.oldest IS NOT NULL THEN greatest(
+           extract(epoch FROM %(now)s::timestamptz - (w.oldest + interval '1 hour')), 0)::double precision END AS rollups_late_s,
        (SELECT count(*)::int FROM quarantine WHERE received_at > %(now)s::timestamptz - interval '1 hour') AS quarantined_hour,
        (SELECT coalesce(max(id) - min(id) + 1, 0)::int FROM quarantine) AS quarantined,
        pg_database_size(current_database()) AS database_bytes,
