@@ -14,6 +14,7 @@ from deploy.commands import (
     demo,
     doctor,
     edge,
+    export,
     gateway,
     hub,
     keys,
@@ -48,6 +49,7 @@ app.add_typer(broker.app, name="broker")
 app.add_typer(organisation.app, name="organisation")
 app.add_typer(organisation.group_app, name="group")
 app.add_typer(token.app, name="token")
+app.add_typer(export.app, name="export")
 user.app.command("grant")(role.grant)
 user.app.command("revoke")(role.revoke)
 app.command("demo")(demo.demo)

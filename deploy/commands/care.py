@@ -42,7 +42,7 @@ def backup(
     if file is None and sys.stdout.isatty():
         raise MisuseError("A backup is no text for a terminal; name a file, or send it on with a pipe.")
     passphrase = secret_of(passphrase_file) if passphrase_file else ""
-    with opened_database(settings) as dsn, _progress(quiet=quiet) as tell:
+    with opened_database(settings) as dsn, progress(quiet=quiet) as tell:
         made = backups.make(settings, dsn, file, sys.stdout.buffer, passphrase, tell)
     if target.is_dir():
         backups.drop_old(target, keep)
@@ -69,13 +69,13 @@ def restore(
     """Bring a backup back into an empty database.  Example: plantroom restore plantroom.backup --data DIR."""
     passphrase = secret_of(passphrase_file) if passphrase_file else ""
     if check:
-        with _progress(quiet=quiet) as tell:
+        with progress(quiet=quiet) as tell:
             manifest = backups.verify(source, passphrase, tell)
         rows = sum(part.rows for part in manifest.parts.values())
         typer.echo(f"{source} is whole: {rows} rows in {len(manifest.parts)} parts.")
         return
     settings = read_settings(data=data)
-    with opened_database(settings) as dsn, _progress(quiet=quiet) as tell:
+    with opened_database(settings) as dsn, progress(quiet=quiet) as tell:
         made = restores.restore(settings, dsn, source, passphrase, tell, replace=replace)
     typer.echo(f"{sum(made.rows.values())} rows of {len(made.rows)} tables came back, as of {made.made_at}.")
     for sentence in made.files:
@@ -84,7 +84,7 @@ def restore(
 
 
 @contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+def progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     """Give what is told how far it is: which part, how much of it, of about how much."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
