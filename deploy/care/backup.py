@@ -117,11 +117,9 @@ def _opened(target: Path | None, out: IO[bytes]) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         part.replace(target)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise OutputError(f"The backup cannot be written to {target} ({error.strerror}).") from error
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    finally:
+        part.unlink(missing_ok=True)  # what was begun and is not whole
 
 
 async def _record(hub: str, told: dict[str, object]) -> None:
