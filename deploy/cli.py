@@ -10,9 +10,11 @@ from deploy import logs
 from deploy.commands import (
     audit,
     broker,
+    care,
     demo,
     doctor,
     edge,
+    export,
     gateway,
     hub,
     keys,
@@ -48,10 +50,13 @@ app.add_typer(organisation.app, name="organisation")
 app.add_typer(organisation.group_app, name="group")
 app.add_typer(token.app, name="token")
 app.add_typer(readings.app, name="readings")
+app.add_typer(export.app, name="export")
 user.app.command("grant")(role.grant)
 user.app.command("revoke")(role.revoke)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
+app.command("backup")(care.backup)
+app.command("restore")(care.restore)
 
 _EXIT_FAILED = 1
 _EXIT_MISUSED = 2

@@ -3,6 +3,7 @@
 import importlib.metadata
 import socket
 import threading
+from datetime import UTC, datetime
 
 import paho.mqtt.client as mqtt
 import psycopg
@@ -12,11 +13,13 @@ from psycopg.rows import TupleRow
 
 from deploy import postgres_binaries, state
 from deploy.broker import HOST, USERNAME, answers
+from deploy.care.catalogue import NotOursError, see_everything
 from deploy.doctor_check import Check
 from deploy.embedded import BrokerAddress, configured_broker, reason
 from deploy.postgres import Postgres
 from deploy.postgres_binaries import NoPostgresError
 from deploy.settings import Settings, SettingsError
+from hub.health.findings import BACKUP_OLD
 from hub.ingest.link import Broker, UnusableFilesError
 from hub.store.migrate import migrations
 
@@ -64,7 +67,7 @@ def _programs() -> Check:
 def _connected(dsn: str, origin: str) -> list[Check]:
     try:
         with psycopg.connect(dsn, connect_timeout=CONNECT_TIMEOUT_S) as connection:
-            return [*_server(connection, origin), _migrations(connection)]
+            return [*_server(connection, origin), _migrations(connection), _backup(connection)]
     except psycopg.Error as error:
         found = f"{origin} does not let us in ({reason(error)})"
         return [Check("Database", ok=False, found=found, advice="Start the server, or correct the DSN or its rights.")]
@@ -107,6 +110,29 @@ def _migrations(connection: Connection) -> Check:
         applied = row[0] if row is not None else 0
     advice = MIGRATIONS_ADVICE if applied < known else "The database is newer: install a newer Plantroom."
     return Check("Migrations", ok=applied == known, found=f"{applied} of {known} applied", advice=advice)
+
+
+def _backup(connection: Connection) -> Check:
+    """Look when the last backup was made; the owner of the schema may not see it where he is no superuser."""
+    there = connection.execute(b"SELECT to_regclass('public.platform_marks')").fetchone()
+    row = None
+    if there is not None and there[0] is not None:
+        try:
+            see_everything(connection)
+        except NotOursError as error:
+            return Check("Backup", ok=False, found="its age cannot be seen", advice=str(error), needed=False)
+        row = connection.execute(
+            b"SELECT succeeded_at, said FROM public.platform_marks WHERE kind = 'backup' ORDER BY 1 DESC LIMIT 1"
+        ).fetchone()
+        connection.rollback()
+    old = row is None or row[0] is None or datetime.now(UTC) - row[0] > BACKUP_OLD
+    return Check(
+        "Backup",
+        ok=not old,
+        found=f"last {row[0]:%Y-%m-%d %H:%M} UTC, {row[1]}" if row and row[0] else "none was made",
+        advice="Make one with 'plantroom backup FILE'; plantroom-backup.timer makes one every night.",
+        needed=False,
+    )
 
 
 def _broker(settings: Settings) -> Check:

@@ -1,13 +1,12 @@
 """Database log-ins of the programs: the owner migrates, ``plantroom_hub`` does everything else."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from deploy import state
 from deploy.settings import Settings
-from hub.store.migrate import Migration, migrate
+from hub.store.migrate import Telling, migrate, silent
 
 HUB_LOGIN = "plantroom_hub"
 
@@ -25,7 +24,7 @@ def hub_dsn(settings: Settings, dsn: str) -> str:
     return make_conninfo(dsn, user=HUB_LOGIN, password=hub_password(settings.data))
 
 
-def prepare(settings: Settings, dsn: str, progress: Callable[[Migration], None] = lambda _: None) -> str:
+def prepare(settings: Settings, dsn: str, progress: Telling = silent) -> str:
     """Bring the schema up to date when ``dsn`` is the owner's, and give the hub's DSN."""
     if conninfo_to_dict(dsn).get("user") != HUB_LOGIN:
         migrate(dsn, hub_password(settings.data), progress)

@@ -81,6 +81,7 @@ class Settings(BaseSettings):
     unencrypted: Words = ()
     trusted_proxies: Words = ()
     outbound_allow: Words = ()
+    metrics_port: Port | None = None  # of this program, on 127.0.0.1; None: it gives no metrics
     log_format: Literal["text", "json"] = "text"
     credentials: Path | None = None  # folder of devices' passwords and keys; drivers.credentials reads it
     anchor_file: Path | None = None

@@ -6,6 +6,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from edge_agent import backfill as history
 from edge_agent import trial
 from edge_agent.clock import wall_clock
@@ -15,6 +17,7 @@ from edge_agent.garbage import collect_seldom
 from edge_agent.gateway import Gateway
 from edge_agent.journal import Journal, JournalError
 from edge_agent.link import Broker
+from edge_agent.metrics import EdgeCollector
 from edge_agent.spool import Spool, SpoolUnusableError
 from edge_agent.watch import LOOK_S, Watch, watch
 
@@ -24,13 +27,19 @@ log = logging.getLogger(__name__)
 
 
 async def run(
-    config: EdgeConfig, broker: Broker, data_dir: Path, *, backfill: Path | None = None, site: Path | None = None
+    config: EdgeConfig,
+    broker: Broker,
+    data_dir: Path,
+    *,
+    backfill: Path | None = None,
+    site: Path | None = None,
+    metrics: CollectorRegistry | None = None,
 ) -> None:
     """Poll, spool and publish until cancelled.
 
     ``backfill`` is a logger file that is spooled once, before polling starts; ``site`` the file that ``config`` comes
-    from, which is applied again whenever it changes.  Raises SpoolUnusableError when another agent holds the spool,
-    InvalidBackfillError for a bad file; a dead broker or device only makes it wait.
+    from, which is applied again whenever it changes; ``metrics`` is where its figures go.  Raises SpoolUnusableError
+    when another agent holds the spool, InvalidBackfillError for a bad file; a dead broker or device only makes it wait.
     """
     path = data_dir / f"edge-{config.gateway}.sqlite"
     spool = await asyncio.to_thread(Spool, path, max_mb=config.spool_max_mb)
@@ -40,7 +49,7 @@ async def run(
             await asyncio.to_thread(history.bring_in, backfill, config, spool, wall_clock())
         journal = await asyncio.to_thread(_journal, data_dir / f"edge-{config.gateway}.commands.sqlite")
         try:
-            await _work(config, broker, (spool, journal), data_dir, site)
+            await _work(config, broker, (spool, journal), data_dir, site, metrics)
         finally:
             journal.close()
     except* SpoolUnusableError as group:
@@ -62,7 +71,12 @@ def _first(error: BaseException) -> BaseException:
 
 
 async def _work(
-    config: EdgeConfig, broker: Broker, memory: tuple[Spool, Journal], folder: Path, site: Path | None
+    config: EdgeConfig,
+    broker: Broker,
+    memory: tuple[Spool, Journal],
+    folder: Path,
+    site: Path | None,
+    metrics: CollectorRegistry | None,
 ) -> None:
     log.info(
         "gateway %s: %d lines, %d devices, %d frames waiting in the spool",
@@ -78,6 +92,8 @@ async def _work(
     collect_seldom()
     async with asyncio.TaskGroup() as tasks:
         gateway = Gateway(config, broker, memory, folder, tasks, _supervise)
+        if metrics is not None:
+            metrics.register(EdgeCollector(gateway.health, memory[0], gateway.publisher))
         if file is not None and configuration is not None:
             gateway.publisher.tell(configuration.told)
             tasks.create_task(_supervise("site file", lambda: _follow(file, gateway, configuration)))

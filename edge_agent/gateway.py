@@ -43,7 +43,7 @@ class Gateway:
         self._clips = folder / CLIPS
         self._spool = spool
         self._clock = Clock(spool.newest)
-        self._health = Health()
+        self.health = self._health = Health()
         self._roster = Roster(config, spool.points())
         self._actuator = Actuator()
         self._commander = Commander(

@@ -89,6 +89,17 @@ class Publisher:
         self._rebirth_due = False
         self._complaint = ""
 
+    @property
+    def connected(self) -> bool:
+        """Whether the broker answers."""
+        return self._link is not None
+
+    @property
+    def in_flight(self) -> int:
+        """How many frames were sent on this connection and are not yet committed."""
+        window = self._outflow.window
+        return max(0, window.sent - window.committed) if self.connected else 0
+
     def nudge(self) -> None:
         """Say that the spool has something new."""
         if self._link is not None:

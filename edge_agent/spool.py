@@ -68,6 +68,7 @@ class Spool:
         self._full = self._filling = self._dropping = False
         self._said_full_s = self._expired_s = -SAY_FULL_EVERY_S
         self._said_committed = False
+        self.used = 0  # bytes, when it was last looked at
         self._garbled = 0  # highest number of a frame that could not be read
         self._take_up(*opened(path))
 
@@ -181,7 +182,7 @@ class Spool:
             raise OSError(f"the limit spool_max_mb of {self._policy.max_mb} MB is reached")
 
     def _look_how_full(self) -> int:
-        used = used_bytes(self._db)
+        used = self.used = used_bytes(self._db)
         self.percent = min(100, 100 * used // max(1, self._policy.max_bytes))
         if self.percent < ALARM_PERCENT // 2:
             self._dropping = False

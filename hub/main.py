@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
 from hub.alarms.definitions import load
 from hub.alarms.judgement import judge
 from hub.alarms.rows import Change
@@ -17,6 +19,7 @@ from hub.ingest.link import Broker
 from hub.ingest.service import Ingest
 from hub.jobs.holder import Holder
 from hub.jobs.service import Work
+from hub.metrics import HubCollector
 from hub.notify.post import Office
 from hub.store.database import Database, Transaction
 from hub.work.dispatch import dispatch_for
@@ -61,9 +64,10 @@ def clock() -> datetime:
     return datetime.now(UTC)
 
 
-async def run(settings: HubSettings) -> None:
+async def run(settings: HubSettings, metrics: CollectorRegistry | None = None) -> None:
     """Run until cancelled; then take in what has arrived, for at most three seconds, and stop.
 
+    ``metrics`` is where its figures go.
     Raises InvalidRulesError, AuthorityError or UnusableFilesError for files that cannot be used.  A database or broker
     that is down is waited for.
     """
@@ -74,7 +78,10 @@ async def run(settings: HubSettings) -> None:
     await database.open()
     try:
         ingest = Ingest(database, settings.broker, judge_by(book), clock, authority=authority)
-        holder = Holder(settings.dsn, _work(settings, database, book, ingest).jobs(), clock)
+        work = _work(settings, database, book, ingest)
+        holder = Holder(settings.dsn, work.jobs(), clock, work.doings)
+        if metrics is not None:
+            metrics.register(HubCollector(database, ingest, work.doings))
         async with asyncio.TaskGroup() as group:
             group.create_task(ingest.run())
             group.create_task(holder.run())

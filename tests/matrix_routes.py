@@ -237,6 +237,7 @@ ROUTES: dict[tuple[str, str], Entry] = {
     ("POST", "/gateways/adopt"): allow("administrator", "manager", "engineer"),
     ("POST", "/gateways/ignore"): allow("administrator", "manager", "engineer"),
     ("POST", "/gateways/unit"): allow("administrator", "manager", "engineer"),
+    ("GET", "/platform"): allow(*CONSOLE),
     ("GET", "/audit"): allow(*AUDIT, whole=True),
     ("GET", "/audit.csv"): allow(*AUDIT, whole=True),
     ("GET", "/audit/{entity}/{entity_id}"): allow(

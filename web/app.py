@@ -36,6 +36,7 @@ from web.console import (
     history,
     orders,
     overview,
+    platform,
     points,
     privacy,
     roles,
@@ -59,7 +60,7 @@ NO_TELEMETRY: TelemetryConfig = {
 PAGES = (
     sign_in, oidc, second_factor, welcome, account, tokens, users, roles, whereabouts, live, overview, alarms, orders,
     points, commands, gateways, adoption, history, commissioning, billing, approvals, deputies, flows, tenants, stills,
-    badges, privacy, audit, jobs, papers,
+    badges, privacy, audit, platform, jobs, papers,
 )  # fmt: skip
 LISTS: tuple[LiveList, ...] = (
     overview.TILES, alarms.LIST, alarms.CHIPS, orders.LIST, orders.SHEET, points.LIST, points.ONE, commands.LIST,

@@ -3,9 +3,11 @@
 import asyncio
 
 import uvicorn
+from prometheus_client import CollectorRegistry
 
 from hub.store.database import Database
 from web.app import create
+from web.metrics import watched
 from web.settings import WebSettings
 from web.wire import protocol
 
@@ -17,12 +19,15 @@ SOCKET_MESSAGE_MAX_BYTES = 4_096
 TLS_1_2_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # those of TLS 1.3 are all good
 
 
-async def serve(settings: WebSettings, host: str, port: int) -> None:
-    """Open the pool and serve until SIGINT or SIGTERM."""
+async def serve(settings: WebSettings, host: str, port: int, metrics: CollectorRegistry | None = None) -> None:
+    """Open the pool and serve until SIGINT or SIGTERM; ``metrics`` is where the figures go."""
     database = Database(settings.dsn)
     await database.open()
     try:
-        await _until_cancelled(server(database, settings, host, port))
+        web = server(database, settings, host, port)
+        if metrics is not None:
+            web.config.app = watched(web.config.app, database, metrics)
+        await _until_cancelled(web)
     finally:
         await database.close()
 

@@ -214,6 +214,19 @@ WORDS: dict[str, str] = {
     "content.replaces": N_("In place of"),
     "content.changes": N_("Changes against it"),
     "content.definition": N_("Whole text"),
+    "platform.gateway-silent": N_("Gateway silent"),
+    "platform.spool-filling": N_("Spool filling"),
+    "platform.clock-skew": N_("Clock of a gateway is wrong"),
+    "platform.two-edges-of-one-name": N_("Two gateways of one name"),
+    "platform.certificate-expiring": N_("Certificate ends soon"),
+    "platform.rollups-late": N_("Rollups late"),
+    "platform.jobs-not-held": N_("Nobody does the jobs"),
+    "platform.job-failing": N_("A job fails"),
+    "platform.quarantine-growing": N_("Quarantine growing"),
+    "platform.backup-too-old": N_("Backup too old"),
+    "platform.audit-anchor-mismatch": N_("Audit record is not what its anchor saw"),
+    "platform.replica-lagging": N_("Replica lagging"),
+    "platform.disk-full": N_("Disk nearly full"),
 }
 
 

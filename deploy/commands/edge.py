@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy import foreground
+from deploy import foreground, metrics
 from deploy.commands import (
     edge_certificate,
     edge_ede,
@@ -49,7 +49,8 @@ def run(
     with opened_broker(settings) as address:
         who = (address.username, address.password)
         broker = Broker(address.host, address.port, *who, address.ca, address.certificate, address.key)
-        foreground.run(agent.run(config, broker, settings.data / "edge", backfill=backfill, site=site))
+        figures = metrics.served(settings)
+        foreground.run(agent.run(config, broker, settings.data / "edge", backfill=backfill, site=site, metrics=figures))
 
 
 @app.command("check")

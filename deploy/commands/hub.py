@@ -7,8 +7,10 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
+from rich.console import Console
+from rich.progress import Progress
 
-from deploy import authority, foreground
+from deploy import authority, foreground, metrics
 from deploy.anchors import anchor_file
 from deploy.commands.options import Data, Organisation, Rules, SitePath, read_site
 from deploy.embedded import broker as opened_broker
@@ -19,6 +21,7 @@ from deploy.register import organisation_id, register, transaction
 from deploy.settings import read as read_settings
 from hub import main
 from hub.assets import commission
+from hub.store import migrate
 from rules.meter.look import RECORD_BYTES_MAX
 
 app = typer.Typer(help="The hub: ingest, alarms, work orders, jobs.", no_args_is_help=True)
@@ -45,18 +48,28 @@ def run(rules: Rules = None, data: Data = None) -> None:
                     broker_certificate=broker.certificate,
                     broker_key=broker.key,
                     authority=authority.given(settings),
-                )
+                ),
+                metrics.served(settings),
             )
         )
 
 
-@app.command()
-def migrate(data: Data = None) -> None:
+@app.command("migrate")
+def migrate_schema(data: Data = None) -> None:
     """Bring the database schema up to date.  Example: plantroom hub migrate."""
     settings = read_settings(data=data)
-    with opened_database(settings) as dsn:
-        steps: list[str] = []
-        prepare(settings, dsn, lambda step: steps.append(f"{step.number:04} {step.name}"))
+    steps: list[str] = []
+    with opened_database(settings) as dsn, Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("migrations", total=None)
+
+        def tell(at: migrate.Progress) -> None:
+            name = f"{at.migration.number:04} {at.migration.name}"
+            moved = f", {at.moved} rows moved" if at.moved else ""
+            bar.update(task, completed=at.position - 1, total=at.steps, description=f"{name}{moved}")
+            if not at.moved:
+                steps.append(name)
+
+        prepare(settings, dsn, tell)
     typer.echo("\n".join(f"applied {step}" for step in steps) or "The schema is up to date.")
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from deploy import foreground
+from deploy import foreground, metrics
 from deploy.anchors import anchor_file
 from deploy.commands.options import Data, Rules, check_address
 from deploy.embedded import database as opened_database
@@ -41,4 +41,4 @@ def run(
             providers=providers(settings),
             keeper=keeper(settings),
         )
-        foreground.run(main.serve(screens, settings.web_host, settings.web_port))
+        foreground.run(main.serve(screens, settings.web_host, settings.web_port, metrics.served(settings)))

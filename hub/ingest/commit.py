@@ -102,6 +102,7 @@ class Committer:
         self._counts.stored += batch.stored
         self._counts.duplicates += batch.duplicates + batch.made.repeated
         self._counts.quarantined += len(batch.made.rejected)
+        self._counts.faults.update(rejected.fault.value for _, rejected in batch.made.rejected)
 
     async def _store(self, tx: Transaction, batch: _Batch) -> None:
         made = batch.made

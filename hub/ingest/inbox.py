@@ -58,6 +58,13 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._messages)
 
+    def oldest_at(self) -> datetime | None:
+        """Give when the oldest message that waits arrived; asked from any thread."""
+        try:
+            return self._messages[0].arrived_at
+        except IndexError:
+            return None
+
     def offer(self, one: Message) -> None:
         """Take a message; called on the client's thread only."""
         held = self._bytes - self._taken_bytes  # each counter has one writer

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -82,6 +83,16 @@ class Ingest:
         """Whether the broker answers now."""
         return self._link.connected
 
+    @property
+    def storing(self) -> bool:
+        """Whether the database takes what arrives."""
+        return not self._lame
+
+    def waiting(self) -> tuple[int, float]:
+        """Give how many messages wait for the database, and for how long the oldest has, in seconds."""
+        oldest = self._inbox.oldest_at()
+        return len(self._inbox), max(0.0, (self._clock() - oldest).total_seconds()) if oldest else 0.0
+
     def heard_since(self, now: datetime) -> datetime:
         """Give since when the hub has heard and stored without a break: silence before that proves nothing."""
         return now if self._lame or not self.connected else self._heard_since
@@ -119,11 +130,14 @@ class Ingest:
                 self._heard_since = now
             acts.extend(self._sessions.take(message, now))
         self.counts.dropped = self._inbox.refused
+        self.counts.received += len(batch)
+        self.counts.decoded += len(acts)
         self._ask(acts)
         stored = [act for act in acts if not isinstance(act, Ask | RenewalAsked | Answered | ConfigurationTold)]
         if not stored:
             return
         for outcome in await self._commit(await events.developed(stored)):
+            self.counts.acknowledged += len(outcome.acknowledge)
             for address, (spool, committed) in outcome.acknowledge.items():
                 self._say(acknowledgement(address, spool, committed))
             for address in outcome.ahead:
@@ -170,6 +184,7 @@ class Ingest:
     async def _commit_patiently(self, acts: Sequence[Act]) -> Outcome:
         wait_s = RETRY_FIRST_S
         while True:
+            began_s = time.monotonic()
             try:
                 outcome = await self._committer.commit(acts, self._clock())
             except (UnavailableError, psycopg.InterfaceError) as error:
@@ -180,6 +195,7 @@ class Ingest:
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, RETRY_MAX_S)
             else:
+                self.counts.commits.note(time.monotonic() - began_s)
                 if self._lame:
                     self._lame = False
                     self._causes.clear()

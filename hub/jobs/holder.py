@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from psycopg import AsyncConnection, Error
 
+from hub.jobs.doings import Doings
 from hub.jobs.service import Job
 from hub.store.sql import queries
 from hub.streak import Streak
@@ -27,8 +28,11 @@ log = logging.getLogger(__name__)
 class Holder:
     """Stands by until the lock is free, does the jobs while it holds it, stands by again when it is lost."""
 
-    def __init__(self, dsn: str, jobs: Sequence[Job], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, dsn: str, jobs: Sequence[Job], clock: Callable[[], datetime], doings: Doings | None = None
+    ) -> None:
         self._dsn = dsn
+        self._doings = doings or Doings()
         self._jobs = jobs
         self._clock = clock
         self._streaks = {job.name: Streak(f"the job '{job.name}'") for job in jobs}
@@ -71,7 +75,7 @@ class Holder:
                 next_run_time=datetime.now(UTC),
             )
         scheduler.start()
-        self.holds = True
+        self.holds = self._doings.held = True
         log.info("this hub does the jobs")
         try:
             while True:
@@ -82,13 +86,15 @@ class Holder:
                 if datetime.now(UTC) < wall + timedelta(seconds=time.monotonic() - at_s) - STEP_BACK:
                     hurry(scheduler)
         finally:
-            self.holds = False
+            self.holds = self._doings.held = False
             scheduler.shutdown(wait=False)
             log.info("this hub no longer does the jobs")
 
     async def _do(self, job: Job) -> None:
         with suppress(asyncio.CancelledError):  # only the end of this hub's turn cancels a job
-            await self._streaks[job.name].attempt(job.work(self._clock()))
+            began, began_s = self._clock(), time.monotonic()
+            well = await self._streaks[job.name].attempt(job.work(began))
+            self._doings.note(job.name, began, self._clock(), time.monotonic() - began_s, well=well)
 
 
 def hurry(scheduler: AsyncIOScheduler) -> None:

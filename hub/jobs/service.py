@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from shutil import disk_usage
 
 from hub.access import service as access
 from hub.alarms.judgement import tick
@@ -13,7 +14,9 @@ from hub.approvals import service as approvals
 from hub.audit import chain
 from hub.audit.anchor import AnchorFile
 from hub.commands import outbox
+from hub.health import service as health
 from hub.jobs import rollups
+from hub.jobs.doings import Doings
 from hub.jobs.rows import Missed, Organisation
 from hub.notify import service as notify
 from hub.notify.post import Office
@@ -50,6 +53,7 @@ class Work:
     heard_since: Callable[[datetime], datetime]
     anchors: AnchorFile | None = None
     office: Office | None = None
+    doings: Doings = field(default_factory=Doings)
 
     def jobs(self) -> tuple[Job, ...]:
         """Give all jobs."""
@@ -70,6 +74,7 @@ class Work:
             Job("data that has outlived its period", 86_400, self.remove_outlived),
             Job("withdrawn alarm rules", 3600, self.withdraw),
             Job("partitions", 3600, self.make_partitions),
+            Job("the platform's health", 30, self.look_after_itself),
         )
 
     async def mature(self, now: datetime) -> None:
@@ -94,6 +99,7 @@ class Work:
         last = await asyncio.to_thread(self.anchors.last)
         async with self.database.transaction(None, ACTOR, Role.SEALER) as tx:
             state = await chain.state(tx, last)
+        self.doings.anchor_holds = state.holds
         if not state.holds:
             log.error("the audit record is not what its last anchor saw; run: plantroom audit verify")
         if last is None or last.date < now.date():
@@ -158,6 +164,24 @@ class Work:
     async def make_partitions(self, now: datetime) -> None:
         """Make sure of the partitions of the next weeks."""
         await rollups.make_partitions(self.database, now)
+
+    async def look_after_itself(self, now: datetime) -> None:
+        """Measure what waits and note what was done, for the metrics and for the page of the platform's health."""
+        async with self.database.transaction(None, ACTOR, Role.INGEST) as tx:
+            measured = await health.measure(tx, now)
+            await health.keep(tx, {**asdict(measured), **self._seen_here()}, now)
+            for mark in self.doings.marks():
+                await health.put(tx, mark)
+            self.doings.seen(measured, await health.gateways(tx), await health.marks(tx))
+
+    def _seen_here(self) -> dict[str, float | None]:
+        """Give what no query tells: whether the last anchor holds, how much of the disk of the anchors is free."""
+        holds, files = self.doings.anchor_holds, self.anchors
+        disk = disk_usage(files.key_path.parent) if files is not None and files.key_path.parent.is_dir() else None
+        return {
+            "audit_anchor_holds": None if holds is None else float(holds),
+            "disk_free_ratio": disk.free / disk.total if disk else None,
+        }
 
     async def _organisations(self) -> AsyncIterator[Transaction]:
         """Open a transaction in the name of every organisation, one after the other."""

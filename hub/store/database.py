@@ -245,6 +245,12 @@ class Database:
         """Start the pool; it connects in the background and by itself again after an outage."""
         await self._pool.open()
 
+    def pool(self) -> dict[str, int]:
+        """Give how many connections there are, are free, may be, and how many requests wait for one."""
+        said = self._pool.get_stats()
+        names = {"size": "pool_size", "free": "pool_available", "most": "pool_max", "waiting": "requests_waiting"}
+        return {ours: said.get(theirs, 0) for ours, theirs in names.items()}
+
     async def close(self) -> None:
         """Close all connections."""
         await self._pool.close(timeout=2)

@@ -1,12 +1,19 @@
-"""Migrations: numbered plain SQL, forward only, each in a transaction of its own."""
+"""Migrations: numbered plain SQL, forward only, each in a transaction of its own.
+
+Beside ``0030_example.sql`` there may be ``0030_example.move.sql``, a statement that moves data in bounded pieces:
+hub/store/moves.py carries it on until it has nothing more to do, also after a process that was killed in the middle.
+"""
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
+from typing import Any
 
 import psycopg
 from psycopg import sql
+
+from hub.store import moves
 
 LOCK_TIMEOUT_MS = 10_000
 STATEMENT_TIMEOUT_MS = 600_000
@@ -18,6 +25,8 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 )
 """
 
+Connection = psycopg.Connection[tuple[Any, ...]]
+
 
 class MigrationError(Exception):
     """The schema cannot be brought up to date; the text says why."""
@@ -25,29 +34,49 @@ class MigrationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step: ``0003_places.sql`` is number 3, name ``places``."""
+    """One step: ``0003_places.sql`` is number 3, name ``places``; ``move`` is what moves its data, '' if nothing."""
 
     number: int
     name: str
     text: str
+    move: str = ""
 
     @property
     def sha256(self) -> str:
         """Hash of the text: an applied migration never changes."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        return hashlib.sha256((self.text + self.move).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far it is: step ``position`` of ``steps`` is being applied; ``moved`` rows of it so far."""
+
+    migration: Migration
+    position: int
+    steps: int
+    moved: int = 0
+
+
+Telling = Callable[[Progress], None]
+
+
+def silent(_: Progress) -> None:
+    """Tell nobody."""
 
 
 def migrations() -> list[Migration]:
     """Give all migrations that this version of the program has, in order."""
+    folder = files("hub.store").joinpath("migrations")
+    texts = {file.name: file.read_text("utf-8") for file in folder.iterdir() if file.name.endswith(".sql")}
     found = []
-    for file in files("hub.store").joinpath("migrations").iterdir():
-        number, _, name = file.name.removesuffix(".sql").partition("_")
-        if file.name.endswith(".sql"):
-            found.append(Migration(int(number), name, file.read_text("utf-8")))
+    for title, text in texts.items():
+        if not title.endswith(".move.sql"):
+            number, _, name = title.removesuffix(".sql").partition("_")
+            found.append(Migration(int(number), name, text, texts.get(title.replace(".sql", ".move.sql"), "")))
     return sorted(found, key=lambda migration: migration.number)
 
 
-def migrate(owner_dsn: str, hub_password: str, progress: Callable[[Migration], None] = lambda _: None) -> int:
+def migrate(owner_dsn: str, hub_password: str, progress: Telling = silent) -> int:
     """Apply what is missing and give how many were applied.
 
     ``owner_dsn`` is the login that owns the schema; ``hub_password`` becomes the password of ``plantroom_hub``.
@@ -56,22 +85,49 @@ def migrate(owner_dsn: str, hub_password: str, progress: Callable[[Migration], N
     with psycopg.connect(owner_dsn, autocommit=True) as connection:
         _use_public(connection)
         connection.execute(b"SELECT pg_advisory_lock(%s)", [_LOCK])
-        connection.execute(_TABLE)
-        known: dict[int, str] = dict(connection.execute(b"SELECT number, sha256 FROM schema_migrations").fetchall())
-        missing = _missing(known)
-        for migration in missing:
-            progress(migration)
-            with connection.transaction():
-                _apply(connection, migration)
+        applied = apply_missing(connection, migrations(), progress)
         with connection.transaction():  # roles belong to the server, not to the database: one at a time
             connection.execute(b"SELECT pg_advisory_xact_lock(%s)", [_LOCK + 1])
             connection.execute(
                 sql.SQL("ALTER ROLE plantroom_hub PASSWORD {}").format(sql.Literal(hub_password)),
             )
-        return len(missing)
+        return applied
 
 
-def _use_public(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+def apply_missing(connection: Connection, steps: list[Migration], progress: Telling = silent) -> int:
+    """Apply those of ``steps`` that are missing, each in a transaction of its own, or all in the caller's.
+
+    Raises MigrationError.
+    """
+    connection.execute(_TABLE)
+    connection.execute(moves.TABLE)
+    known: dict[int, str] = dict(connection.execute(b"SELECT number, sha256 FROM schema_migrations").fetchall())
+    missing = _missing(known, steps)
+    for position, step in enumerate(missing, 1):
+        at = Progress(step, position, len(missing))
+        progress(at)
+        if step.move:
+            _apply_moving(connection, at, progress)
+            continue
+        with connection.transaction():
+            _execute(connection, step)
+            _note(connection, step)
+    return len(missing)
+
+
+def _apply_moving(connection: Connection, at: Progress, progress: Telling) -> None:
+    step = at.migration
+    with connection.transaction():
+        if moves.begin(connection, step.number):
+            _execute(connection, step)
+    for moved in moves.pieces(connection, step.number, step.move.encode()):
+        progress(replace(at, moved=moved))
+    with connection.transaction():
+        moves.end(connection, step.number)
+        _note(connection, step)
+
+
+def _use_public(connection: Connection) -> None:
     """Keep an owner who is called like our schema ``plantroom`` from creating tables in it, now and later."""
     connection.execute(b"SET search_path = public")
     connection.execute(
@@ -81,8 +137,7 @@ def _use_public(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     )
 
 
-def _missing(known: dict[int, str]) -> list[Migration]:
-    steps = migrations()
+def _missing(known: dict[int, str], steps: list[Migration]) -> list[Migration]:
     newest = max((step.number for step in steps), default=0)
     if max(known, default=0) > newest:
         raise MigrationError(
@@ -94,10 +149,13 @@ def _missing(known: dict[int, str]) -> list[Migration]:
     return [step for step in steps if step.number not in known]
 
 
-def _apply(connection: psycopg.Connection[tuple[object, ...]], migration: Migration) -> None:
+def _execute(connection: Connection, migration: Migration) -> None:
     connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}".encode())
     connection.execute(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}".encode())
     connection.execute(migration.text.encode())
+
+
+def _note(connection: Connection, migration: Migration) -> None:
     connection.execute(
         b"INSERT INTO schema_migrations (number, name, sha256) VALUES (%s, %s, %s)",
         [migration.number, migration.name, migration.sha256],

@@ -17,7 +17,7 @@ GUESSABLE = {  # chance that anybody may guess
     "edge_agent/publisher.py": "how long to wait before trying again",
     "hub/store/live.py": "how long to wait before trying again",
 }
-CIPHERS = {"AESGCM": ["hub/access/vault.py"]}  # the one that encrypts, and where
+CIPHERS = {"AESGCM": ["deploy/care/lock.py", "hub/access/vault.py"]}  # the one that encrypts, and where
 KINDS_OF_CIPHERS = {
     "AESGCM",
     "AESCCM",

@@ -43,6 +43,7 @@ UNRECORDED: dict[str, str] = {
     "alarms.clear_alarm": OF_A_RULE,
     "alarms.write_journal": OF_A_RULE,
     "commands.send": "a command goes out; that it was given is recorded, when it was sent stands in its row",
+    "health.put_mark": "when a job or a backup ran last; a backup is recorded with every organisation",
     "ingest.put_line": SIGNS_OF_LIFE,
     "ingest.silence_devices": SIGNS_OF_LIFE,
     "ingest.set_device_online": SIGNS_OF_LIFE,

@@ -26,7 +26,7 @@ def modest(postgres: PostgresForTests) -> Iterator[str]:
         )
         connection.execute("ALTER ROLE modest PASSWORD 'only for tests'")
         # The roles are there already, made by the run's superuser: what they would get with CREATE ROLE.
-        for role in ("app", "ingest", "reader", "door", "sealer", "post", "keeper", "hub"):
+        for role in ("app", "ingest", "reader", "door", "sealer", "post", "keeper", "backup", "hub"):
             connection.execute(f"GRANT plantroom_{role} TO modest WITH ADMIN OPTION".encode())
         connection.execute(f"ALTER DATABASE {name} OWNER TO modest".encode())
     yield make_conninfo(dsn, user="modest", password="only for tests")
