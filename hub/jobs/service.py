@@ -15,6 +15,8 @@ from hub.audit.anchor import AnchorFile
 from hub.commands import outbox
 from hub.jobs import rollups
 from hub.jobs.rows import Missed, Organisation
+from hub.keeping import partitions
+from hub.keeping import retention as outlived
 from hub.notify import service as notify
 from hub.notify.post import Office
 from hub.privacy import retention
@@ -70,6 +72,8 @@ class Work:
             Job("data that has outlived its period", 86_400, self.remove_outlived),
             Job("withdrawn alarm rules", 3600, self.withdraw),
             Job("partitions", 3600, self.make_partitions),
+            Job("compaction of past weeks", 3600, self.compact),
+            Job("readings that have outlived their period", 86_400, self.remove_readings),
         )
 
     async def mature(self, now: datetime) -> None:
@@ -157,7 +161,15 @@ class Work:
 
     async def make_partitions(self, now: datetime) -> None:
         """Make sure of the partitions of the next weeks."""
-        await rollups.make_partitions(self.database, now)
+        await partitions.make_ahead(self.database, now)
+
+    async def compact(self, now: datetime) -> None:
+        """Write the parts of the readings anew that are over."""
+        await partitions.compact(self.database, now)
+
+    async def remove_readings(self, now: datetime) -> None:
+        """Remove readings and rollups that have outlived their period."""
+        await outlived.run(self.database, now)
 
     async def _organisations(self) -> AsyncIterator[Transaction]:
         """Open a transaction in the name of every organisation, one after the other."""

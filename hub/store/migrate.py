@@ -8,6 +8,8 @@ from importlib.resources import files
 import psycopg
 from psycopg import sql
 
+from hub.store.backend import detect
+
 LOCK_TIMEOUT_MS = 10_000
 STATEMENT_TIMEOUT_MS = 600_000
 _LOCK = 7_265_001  # any number, the same in every process
@@ -51,9 +53,11 @@ def migrate(owner_dsn: str, hub_password: str, progress: Callable[[Migration], N
     """Apply what is missing and give how many were applied.
 
     ``owner_dsn`` is the login that owns the schema; ``hub_password`` becomes the password of ``plantroom_hub``.
-    Raises MigrationError when an applied migration was changed or the database is newer than the program.
+    Raises MigrationError when an applied migration was changed, the database is newer than the program, or its readings
+    cannot be reached (see hub/store/backend.py).
     """
     with psycopg.connect(owner_dsn, autocommit=True) as connection:
+        _check_store(connection)
         _use_public(connection)
         connection.execute(b"SELECT pg_advisory_lock(%s)", [_LOCK])
         connection.execute(_TABLE)
@@ -69,6 +73,13 @@ def migrate(owner_dsn: str, hub_password: str, progress: Callable[[Migration], N
                 sql.SQL("ALTER ROLE plantroom_hub PASSWORD {}").format(sql.Literal(hub_password)),
             )
         return len(missing)
+
+
+def _check_store(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Touch nothing where readings are there and cannot be reached."""
+    store = detect(connection)
+    if not store.usable:
+        raise MigrationError(f"{store.sentence()}. {store.advice}")
 
 
 def _use_public(connection: psycopg.Connection[tuple[object, ...]]) -> None:
