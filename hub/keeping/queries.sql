@@ -1,6 +1,9 @@
 -- name: organisations
 SELECT id FROM organisations ORDER BY id;
 
+-- name: clock
+SELECT clock_timestamp();
+
 -- name: ensure_week
 SELECT plantroom.ensure_week(%(week)s::date);
 

@@ -8,13 +8,14 @@ reading goes within about a week after its period.
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from psycopg.errors import LockNotAvailable
 
 from hub.audit import service as audit
+from hub.errors import UnavailableError
 from hub.keeping import definitions, partitions
 from hub.keeping.rows import Alike, Basis, Dropped, Organisation, Part, PointId
 from hub.store.database import Actor, Database, Role, Transaction
@@ -28,6 +29,7 @@ ACTOR = Actor("plantroom/keeper")
 STEP_ROWS = 100_000
 STEP_POINTS = 50
 STEPS_MAX = 500  # in one run; the rest waits for the next
+CLOCKS_APART = timedelta(days=1)
 EARLIEST_ZONE = ZoneInfo("Etc/GMT-14")  # days begin there first: nothing is cut off the first day of a bill
 
 log = logging.getLogger(__name__)
@@ -91,8 +93,9 @@ def _grouped(
 
 
 async def run(database: Database, now: datetime) -> Removed:
-    """Remove what is due, as far as STEPS_MAX steps go."""
+    """Remove what is due, as far as STEPS_MAX steps go; raises UnavailableError where two clocks do not agree."""
     removed = Removed()
+    await _check_clock(database, now)
     kept = await groups(database, now)
     for part in await partitions.parts(database):
         gone = [group for group in kept if group.ends.raw >= part.ends_at]
@@ -105,6 +108,17 @@ async def run(database: Database, now: datetime) -> Removed:
         removed.hours += await _rollups(database, group, "hourly", group.ends.hourly, removed)
         removed.days += await _rollups(database, group, "daily", group.ends.daily, removed)
     return removed
+
+
+async def _check_clock(database: Database, now: datetime) -> None:
+    """Refuse to remove anything by a clock that has run ahead: nothing brings it back."""
+    async with database.transaction(None, ACTOR, Role.INGEST) as tx:
+        theirs: datetime = await tx.value(SQL["clock"])
+    if now > theirs + CLOCKS_APART:
+        raise UnavailableError(
+            f"The clock of this hub ({now:%Y-%m-%d %H:%M}) is ahead of the database's ({theirs:%Y-%m-%d %H:%M}); "
+            "no reading is removed until they agree, set them right."
+        )
 
 
 async def _dropped(database: Database, part: Part, gone: list[Group], removed: Removed) -> bool:
