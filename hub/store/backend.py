@@ -1,8 +1,8 @@
 """Which back end the store of readings has here, whether it can be used, and what would give a better one.
 
 One SQL text serves all of them (see migration 0022): only the doctor and the care of old readings need to know.  What
-the server can do is asked of the server: TimescaleDB's licence is a setting that is there only when its library was
-loaded.
+the server can do is asked of the server: TimescaleDB's licence is a setting that pg_settings lists only when its
+library was loaded (current_setting also gives what merely stands in a file).
 """
 
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ CONVERT = "'plantroom store convert' moves the readings into it"
 
 # Whether the owner may create the extension: it is trusted, so whoever may create schemas here may.
 FACTS = b"""
-SELECT current_setting('timescaledb.license', true) AS licence,
-       current_setting('timescaledb.max_background_workers', true) IS NOT NULL AS loaded,
+SELECT (SELECT setting FROM pg_settings WHERE name = 'timescaledb.license') AS licence,
+       EXISTS (SELECT FROM pg_settings WHERE name LIKE 'timescaledb.%') AS loaded,
        (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb') AS installed,
        (SELECT default_version FROM pg_available_extensions WHERE name = 'timescaledb') AS available,
        (SELECT extversion FROM pg_extension WHERE extname = 'citus') AS citus,

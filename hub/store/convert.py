@@ -40,11 +40,11 @@ def convert(owner_dsn: str, progress: Progress = lambda _name, _rows: None) -> B
     ``progress`` hears of every week with its number of readings.  Raises ConversionError.
     """
     with psycopg.connect(owner_dsn, autocommit=True) as connection:
-        connection.execute(b"SET search_path = public")
-        connection.execute(b"SELECT pg_advisory_lock(hashtext('plantroom.convert'))")
         before = detect(connection)
         if not before.usable:
             raise ConversionError(f"{before.sentence()}. {before.advice}")
+        connection.execute(b"SET search_path = public")
+        connection.execute(b"SELECT pg_advisory_lock(hashtext('plantroom.convert'))")
         if before.kind in (Kind.APACHE, Kind.COLUMNSTORE):
             return before
         _begin(connection, before)

@@ -1,10 +1,11 @@
 -- The store of readings has several back ends behind one SQL text: native weekly partitions, or a hypertable where this
 -- database has TimescaleDB.  Nothing outside this file asks which one it is, but for the doctor.  See hub/store/backend.py.
 
--- The schema of TimescaleDB's functions; NULL where the database does not have it, or its server has not loaded it.
+-- The schema of TimescaleDB's functions; NULL where the database does not have it, or its server has not loaded it: a
+-- setting that only stands in a file is not in pg_settings.
 CREATE FUNCTION plantroom.timescaledb() RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     RETURN (SELECT extnamespace::regnamespace::text FROM pg_extension
-            WHERE extname = 'timescaledb' AND current_setting('timescaledb.license', true) IS NOT NULL);
+            WHERE extname = 'timescaledb' AND EXISTS (SELECT FROM pg_settings WHERE name = 'timescaledb.license'));
 
 -- Whether `samples` is a hypertable: it is partitioned, but not by PostgreSQL.
 CREATE FUNCTION plantroom.on_hypertable() RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -37,7 +38,7 @@ BEGIN
     IF plantroom.timescaledb() IS NOT NULL THEN
         RETURN true;
     END IF;
-    IF current_setting('timescaledb.max_background_workers', true) IS NULL
+    IF NOT EXISTS (SELECT FROM pg_settings WHERE name = 'timescaledb.disable_load')
        OR NOT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb') THEN
         RETURN false;
     END IF;
@@ -90,6 +91,7 @@ BEGIN
         EXECUTE statement;
     END LOOP;
     DROP TABLE public.samples_before;
+    EXECUTE format('ALTER TABLE public.samples RENAME CONSTRAINT %I TO samples_pkey', name || '_pkey');
 END
 $$;
 
