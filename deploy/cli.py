@@ -23,6 +23,7 @@ from deploy.commands import (
     readings,
     role,
     sim,
+    store,
     token,
     user,
     web,
@@ -40,6 +41,7 @@ app.add_typer(edge.app, name="edge")
 app.add_typer(hub.app, name="hub")
 app.add_typer(web.app, name="web")
 app.add_typer(sim.app, name="sim")
+app.add_typer(store.app, name="store")
 app.add_typer(user.app, name="user")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")

@@ -21,15 +21,12 @@ from deploy.postgres_binaries import NoPostgresError
 from deploy.settings import Settings, SettingsError
 from hub.health.findings import BACKUP_OLD
 from hub.ingest.link import Broker, UnusableFilesError
+from hub.store.backend import Backend, detect
 from hub.store.migrate import migrations
 
 CONNECT_TIMEOUT_S = 5
 REFUSAL_WAIT_S = 1.0
 ALONE = "on this machine only, without rights per gateway: for a building use Mosquitto ('plantroom broker configure')"
-STORE_QUERY = b"""
-SELECT current_setting('server_version'), current_setting('timescaledb.license', true),
-       (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb')
-"""
 MIGRATIONS_ADVICE = "Run 'plantroom hub migrate'."
 
 Connection = psycopg.Connection[TupleRow]
@@ -67,14 +64,17 @@ def _programs() -> Check:
 def _connected(dsn: str, origin: str) -> list[Check]:
     try:
         with psycopg.connect(dsn, connect_timeout=CONNECT_TIMEOUT_S) as connection:
-            return [*_server(connection, origin), _migrations(connection), _backup(connection)]
+            servers = _server(connection, origin)
+            if not servers[-1].ok:
+                return servers
+            return [*servers, _migrations(connection), _backup(connection)]
     except psycopg.Error as error:
         found = f"{origin} does not let us in ({reason(error)})"
         return [Check("Database", ok=False, found=found, advice="Start the server, or correct the DSN or its rights.")]
 
 
 def _server(connection: Connection, origin: str) -> list[Check]:
-    version, licence, extension = connection.execute(STORE_QUERY).fetchone() or ("?", None, None)
+    version = connection.info.parameter_status("server_version") or "?"
     major = connection.info.server_version // 10_000
     oldest = postgres_binaries.OLDEST_MAJOR
     return [
@@ -84,21 +84,13 @@ def _server(connection: Connection, origin: str) -> list[Check]:
             found=f"PostgreSQL {version} ({origin})",
             advice=f"Use PostgreSQL {oldest} or newer.",
         ),
-        Check("Store", ok=True, found=store(licence, extension), advice=""),
+        store(detect(connection)),
     ]
 
 
-def store(licence: str | None, extension: str | None) -> str:
-    """Name the store back end: plain, timescaledb apache or timescaledb tsl.
-
-    ``licence`` is the setting timescaledb.license (None: absent or not preloaded), ``extension`` the version installed
-    in the database.
-    """
-    if licence is None:
-        return "plain"
-    if extension is None:
-        return "plain (TimescaleDB is loaded; CREATE EXTENSION timescaledb would use it)"
-    return f"timescaledb {'tsl' if licence == 'timescale' else licence} ({extension})"
+def store(backend: Backend) -> Check:
+    """Name the store back end, what would give a better one, or why this one cannot be used."""
+    return Check("Store", ok=backend.usable, found=backend.sentence(), advice=backend.advice)
 
 
 def _migrations(connection: Connection) -> Check:

@@ -21,6 +21,7 @@ from hub.store.database import Database
 from hub.store.migrate import migrate
 from rules.model.sign_in import OFFERED
 from tests.builders import Dsns, Park, register_park, site_file
+from tests.timescale import Timescale
 
 HUB_PASSWORD = "only for tests"
 
@@ -47,7 +48,7 @@ def _an_easy_door() -> Iterator[None]:
 class PostgresForTests:
     """The run's server: ``dsn`` of the owner, and fresh databases."""
 
-    server: Postgres
+    server: Postgres | Timescale
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     @property

@@ -28,9 +28,6 @@ ON CONFLICT (point_id, bucket) DO UPDATE SET n = excluded.n, good_n = excluded.g
     min = excluded.min, max = excluded.max, first = excluded.first, first_at = excluded.first_at, last = excluded.last,
     last_at = excluded.last_at;
 
--- name: ensure_week
-SELECT plantroom.ensure_week(%(week)s::date);
-
 -- name: drop_quarantine
 DELETE FROM quarantine WHERE id <= (SELECT max(id) FROM quarantine) - %(most)s::bigint;
 

@@ -1,6 +1,6 @@
-"""Make the hourly rollups again where samples have come in, and keep partitions ahead of time."""
+"""Make the hourly rollups again where samples have come in."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from hub.store.database import Database, Role
 from hub.store.sql import queries
@@ -10,7 +10,6 @@ SQL = queries(__package__)
 
 MARKS_PER_ROUND = 5_000
 ROUNDS_MAX = 40  # per run: a backfill is worked off without holding a transaction open for long
-WEEKS_AHEAD = 2
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
@@ -26,10 +25,3 @@ async def rebuild(database: Database, before: datetime = END_OF_TIME) -> int:
         if hours == 0:
             break
     return made
-
-
-async def make_partitions(database: Database, now: datetime) -> None:
-    """Make sure of the partitions of this week and of WEEKS_AHEAD more."""
-    for ahead in range(WEEKS_AHEAD + 1):
-        async with database.transaction(None, role=Role.INGEST) as tx:
-            await tx.run(SQL["ensure_week"], {"week": (now + timedelta(weeks=ahead)).date()})

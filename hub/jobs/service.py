@@ -18,6 +18,8 @@ from hub.health import service as health
 from hub.jobs import rollups
 from hub.jobs.doings import Doings
 from hub.jobs.rows import Missed, Organisation
+from hub.keeping import partitions
+from hub.keeping import retention as outlived
 from hub.notify import service as notify
 from hub.notify.post import Office
 from hub.privacy import retention
@@ -75,6 +77,8 @@ class Work:
             Job("withdrawn alarm rules", 3600, self.withdraw),
             Job("partitions", 3600, self.make_partitions),
             Job("the platform's health", 30, self.look_after_itself),
+            Job("compaction of past weeks", 3600, self.compact),
+            Job("readings that have outlived their period", 86_400, self.remove_readings),
         )
 
     async def mature(self, now: datetime) -> None:
@@ -163,7 +167,15 @@ class Work:
 
     async def make_partitions(self, now: datetime) -> None:
         """Make sure of the partitions of the next weeks."""
-        await rollups.make_partitions(self.database, now)
+        await partitions.make_ahead(self.database, now)
+
+    async def compact(self, now: datetime) -> None:
+        """Write the parts of the readings anew that are over."""
+        await partitions.compact(self.database, now)
+
+    async def remove_readings(self, now: datetime) -> None:
+        """Remove readings and rollups that have outlived their period."""
+        await outlived.run(self.database, now)
 
     async def look_after_itself(self, now: datetime) -> None:
         """Measure what waits and note what was done, for the metrics and for the page of the platform's health."""

@@ -14,6 +14,7 @@ import psycopg
 from psycopg import sql
 
 from hub.store import moves
+from hub.store.backend import detect
 
 LOCK_TIMEOUT_MS = 10_000
 STATEMENT_TIMEOUT_MS = 600_000
@@ -80,9 +81,11 @@ def migrate(owner_dsn: str, hub_password: str, progress: Telling = silent) -> in
     """Apply what is missing and give how many were applied.
 
     ``owner_dsn`` is the login that owns the schema; ``hub_password`` becomes the password of ``plantroom_hub``.
-    Raises MigrationError when an applied migration was changed or the database is newer than the program.
+    Raises MigrationError when an applied migration was changed, the database is newer than the program, or its readings
+    cannot be reached (see hub/store/backend.py).
     """
     with psycopg.connect(owner_dsn, autocommit=True) as connection:
+        _check_store(connection)
         _use_public(connection)
         connection.execute(b"SELECT pg_advisory_lock(%s)", [_LOCK])
         applied = apply_missing(connection, migrations(), progress)
@@ -125,6 +128,13 @@ def _apply_moving(connection: Connection, at: Progress, progress: Telling) -> No
     with connection.transaction():
         moves.end(connection, step.number)
         _note(connection, step)
+
+
+def _check_store(connection: Connection) -> None:
+    """Touch nothing where readings are there and cannot be reached."""
+    store = detect(connection)
+    if not store.usable:
+        raise MigrationError(f"{store.sentence()}. {store.advice}")
 
 
 def _use_public(connection: Connection) -> None:

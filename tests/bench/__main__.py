@@ -21,6 +21,7 @@ from tests.bench import (
     guard,
     sign_in,
     start,
+    store,
     walk,
 )
 from tests.bench.row import Row
@@ -38,6 +39,7 @@ BENCHES = {
     "edge_recovery": edge_recovery.measure,
     "guard": guard.measure,
     "start": start.measure,
+    "store": store.measure,
     "walk": walk.measure,
     "sign_in": sign_in.measure,
 }

@@ -3,7 +3,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from deploy import doctor, doctor_servers
+from deploy import doctor
 from deploy.broker import Broker
 from deploy.child import free_port
 from deploy.doctor_check import Check
@@ -69,19 +69,6 @@ def test_what_is_away_or_refuses_us_is_said_with_advice_and_without_secrets(
     away = by_name(read(data=tmp_path, broker_address=f"127.0.0.1:{closed}", database_dsn_file=tmp_path / "none"))
     assert "cannot be reached (Connection refused)" in away["Broker"].sentence()
     assert "check the path" in away["Database"].sentence()
-
-
-@pytest.mark.parametrize(
-    ("licence", "extension", "name"),
-    [
-        (None, None, "plain"),
-        ("apache", "2.19.3", "timescaledb apache (2.19.3)"),
-        ("timescale", "2.19.3", "timescaledb tsl (2.19.3)"),
-        ("apache", None, "plain (TimescaleDB is loaded; CREATE EXTENSION timescaledb would use it)"),
-    ],
-)
-def test_the_store_is_named_by_licence_and_extension(licence: str | None, extension: str | None, name: str) -> None:
-    assert doctor_servers.store(licence, extension) == name
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
