@@ -27,6 +27,9 @@ class Caller(Protocol):
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Open a transaction."""
 
+    def reading(self) -> AbstractAsyncContextManager[Transaction]:
+        """Open a transaction that only reads and may show what was some seconds ago."""
+
 
 def create(database: Database, needs: Callable[..., Callable[..., Any]]) -> APIRouter:
     """Give the routes; ``needs(right)`` is the dependency that lets a caller in, with a session or an API token."""
@@ -56,7 +59,7 @@ def create(database: Database, needs: Callable[..., Callable[..., Any]]) -> APIR
     ) -> Chart:
         """Give min, max and last of a point's good readings per step between two aware times."""
         period = _period(start, end)
-        async with caller.transaction() as tx:
+        async with caller.reading() as tx:
             found = await readings.point(tx, point)
             buckets = await readings.chart(tx, found, period, BUCKETS)
         return Chart(point=found.code, unit=found.unit, buckets=[Bucket.model_validate(bucket) for bucket in buckets])
