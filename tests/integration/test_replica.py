@@ -177,7 +177,7 @@ async def test_an_outage_of_the_replica_is_answered_by_the_primary_and_said_once
             assert (check.ok, check.needed) == (False, False)
             assert "the primary answers everything" in check.sentence()
         finally:
-            await asyncio.to_thread(_started, pair)
+            pair.standby.start()  # from this thread, with which it would end
         await _until(lambda: _usable(near))
     assert await _on_replica(near)
     said = [record.getMessage() for record in caplog.records]
@@ -208,10 +208,6 @@ async def test_a_server_that_is_no_replica_of_ours_is_never_read(pair: Pair, dsn
         assert not watched.usable
         assert "no replica but a server of its own" in watched._said
         await opened.close()
-
-
-def _started(pair: Pair) -> None:
-    pair.standby.start()
 
 
 def _doctor(pair: Pair) -> list[Check]:
