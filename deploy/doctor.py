@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deploy import doctor_certificate, doctor_exposure, doctor_identity, doctor_servers, mail
+from deploy import doctor_certificate, doctor_exposure, doctor_growth, doctor_identity, doctor_servers, mail
 from deploy.doctor_check import Check
 from deploy.settings import Settings
 
@@ -45,6 +45,7 @@ def checks(settings: Settings) -> list[Check]:
         data_directory(settings.data),
         disk(settings.data),
         *doctor_servers.checks(settings),
+        *doctor_growth.checks(settings),
         *doctor_exposure.checks(settings),
         doctor_certificate.check(settings, datetime.now(UTC)),
         mail.check(settings),

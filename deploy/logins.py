@@ -24,6 +24,12 @@ def hub_dsn(settings: Settings, dsn: str) -> str:
     return make_conninfo(dsn, user=HUB_LOGIN, password=hub_password(settings.data))
 
 
+def replica(settings: Settings) -> str:
+    """Give the hub's DSN of the configured replica, '' where there is none."""
+    dsn = settings.replica()
+    return hub_dsn(settings, dsn) if dsn else ""
+
+
 def prepare(settings: Settings, dsn: str, progress: Telling = silent) -> str:
     """Bring the schema up to date when ``dsn`` is the owner's, and give the hub's DSN."""
     if conninfo_to_dict(dsn).get("user") != HUB_LOGIN:

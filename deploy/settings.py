@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     data: Path = Field(default_factory=default_data)
     database_dsn: SecretStr = SecretStr("")
     database_dsn_file: Path | None = None
+    replica_dsn: SecretStr = SecretStr("")
+    replica_dsn_file: Path | None = None
     broker_address: str = ""
     broker_username: str = ""
     broker_password: SecretStr = SecretStr("")
@@ -135,7 +137,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        for name in ("database_dsn", "broker_password", "mail_password"):
+        for name in ("database_dsn", "replica_dsn", "broker_password", "mail_password"):
             if getattr(self, name).get_secret_value() and getattr(self, f"{name}_file"):
                 raise ValueError(f"give {name} or {name}_file, not both")
         return self
@@ -181,6 +183,12 @@ class Settings(BaseSettings):
         """Give the configured DSN, empty for the embedded server; raises SettingsError or InClearError."""
         dsn = _secret(self.database_dsn, self.database_dsn_file)
         transport.check_database(dsn, self.unencrypted)
+        return dsn
+
+    def replica(self) -> str:
+        """Give the DSN of the replica for reading, empty for none; raises SettingsError or InClearError."""
+        dsn = _secret(self.replica_dsn, self.replica_dsn_file)
+        transport.check_database(dsn, self.unencrypted, "PLANTROOM_REPLICA_DSN")
         return dsn
 
     def own_certificate(self) -> tuple[Path, Path] | None:

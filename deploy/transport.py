@@ -28,7 +28,7 @@ def leaves(host: str) -> bool:
         return True
 
 
-def check_database(dsn: str, unencrypted: Collection[str]) -> None:
+def check_database(dsn: str, unencrypted: Collection[str], setting: str = "PLANTROOM_DATABASE_DSN") -> None:
     """Refuse a DSN that would carry passwords and readings in clear; raises InClearError."""
     if "database" in unencrypted:
         return
@@ -39,7 +39,7 @@ def check_database(dsn: str, unencrypted: Collection[str]) -> None:
     hosts = str(said.get("hostaddr") or said.get("host") or "").split(",")
     if any(map(leaves, hosts)) and said.get("sslmode") not in CHECKED:
         raise InClearError(
-            "PLANTROOM_DATABASE_DSN leaves this machine unencrypted: add sslmode=verify-full and sslrootcert=FILE, or "
+            f"{setting} leaves this machine unencrypted: add sslmode=verify-full and sslrootcert=FILE, or "
             "say PLANTROOM_UNENCRYPTED=database for a private network."
         )
 

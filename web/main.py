@@ -21,7 +21,7 @@ TLS_1_2_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # those of TLS 1.3 are all good
 
 async def serve(settings: WebSettings, host: str, port: int, metrics: CollectorRegistry | None = None) -> None:
     """Open the pool and serve until SIGINT or SIGTERM; ``metrics`` is where the figures go."""
-    database = Database(settings.dsn)
+    database = Database(settings.dsn, replica_dsn=settings.replica_dsn)
     await database.open()
     try:
         web = server(database, settings, host, port)

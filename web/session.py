@@ -77,6 +77,13 @@ class Visit:
             yield tx
 
     @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Transaction]:
+        """Open a transaction like ``transaction`` that only reads and may show what was some seconds ago."""
+        actor = self.who.actor(*self.needed, address=address_of(self.request), request_id=self.request.state.request_id)
+        async with self.database.reading(self.who.organisation_id, actor) as tx:
+            yield tx
+
+    @asynccontextmanager
     async def at_home(self, role: Role = Role.DOOR) -> AsyncIterator[Transaction]:
         """Open a transaction about the visitor's own account, in his own organisation."""
         actor = self.knock.actor(self.who.login, self.who.user_id)

@@ -13,7 +13,7 @@ from web.throttle import USUAL, Rates
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """``dsn`` is the login of plantroom_hub, for the live channel.
+    """``dsn`` is the login of plantroom_hub, also for the live channel; ``replica_dsn`` that of a replica, '' for none.
 
     ``public_address`` is what people type and what links in mails begin with, like https://plantroom.example.com; empty
     for any.  ``certificate`` and its key are for https without a proxy.  ``trusted_proxies`` (addresses and networks)
@@ -25,6 +25,7 @@ class WebSettings:
     """
 
     dsn: str = field(repr=False)
+    replica_dsn: str = field(default="", repr=False)
     public_address: str = ""
     certificate: tuple[Path, Path] | None = None
     trusted_proxies: tuple[str, ...] = ()

@@ -21,7 +21,7 @@ from deploy.register import organisation_id, register, transaction
 from deploy.settings import read as read_settings
 from hub import main
 from hub.assets import commission
-from hub.store import migrate
+from hub.store import citus, migrate
 from rules.meter.look import RECORD_BYTES_MAX
 
 app = typer.Typer(help="The hub: ingest, alarms, work orders, jobs.", no_args_is_help=True)
@@ -71,6 +71,27 @@ def migrate_schema(data: Data = None) -> None:
 
         prepare(settings, dsn, tell)
     typer.echo("\n".join(f"applied {step}" for step in steps) or "The schema is up to date.")
+
+
+@app.command()
+def distribute(
+    shards: Annotated[
+        int,
+        typer.Option(
+            min=1, max=citus.SHARDS_MOST, help="Parts of each series table; at most as many workers share it."
+        ),
+    ] = citus.SHARDS,
+    data: Data = None,
+) -> None:
+    """Spread the series over the workers of Citus; again after one was added.  Example: plantroom hub distribute."""
+    settings = read_settings(data=data)
+    with opened_database(settings) as dsn:
+        hub = prepare(settings, dsn)
+        if hub == dsn:
+            raise citus.SpreadError("Spreading needs the owner of the schema; give his PLANTROOM_DATABASE_DSN.")
+        moved = citus.distribute(dsn, typer.echo, shards)
+        citus.prove(hub)
+    typer.echo(f"Spread now: {', '.join(moved)}." if moved else "Everything was spread before.")
 
 
 @app.command("register")

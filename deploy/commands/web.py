@@ -9,7 +9,7 @@ from deploy.anchors import anchor_file
 from deploy.commands.options import Data, Rules, check_address
 from deploy.embedded import database as opened_database
 from deploy.keys import keeper
-from deploy.logins import prepare
+from deploy.logins import prepare, replica
 from deploy.providers import providers
 from deploy.settings import read as read_settings
 from hub.outbound import Allowed
@@ -32,6 +32,7 @@ def run(
     with opened_database(settings, patient=True) as dsn:
         screens = WebSettings(
             dsn=prepare(settings, dsn),
+            replica_dsn=replica(settings),
             public_address=settings.public_address,
             certificate=settings.own_certificate(),
             trusted_proxies=settings.trusted_proxies,

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from hub.alarms.rows import Change, Silence, Standing, Subject, Turned
-from hub.store.database import Transaction
+from hub.store.database import Role, Transaction
 from hub.store.sql import queries
 from rules.detect.alarm import State, Turn, due_at
 from rules.detect.book import RuleBook
@@ -132,7 +132,9 @@ async def _plants(tx: Transaction, book: RuleBook, devices: Iterable[UUID]) -> d
     plants: dict[UUID, _Plant] = {}
     if not asked["devices"]:
         return plants
-    for row in await tx.all(Subject, SQL["subjects"], asked):
+    async with tx.under(Role.INGEST):  # several nodes show what is not yet committed to the role that wrote it
+        rows = await tx.all(Subject, SQL["subjects"], asked)
+    for row in rows:
         plant = plants.setdefault(row.device_id, _Plant(row))
         if row.measure is not None and row.point_id is not None:
             plant.points[row.measure] = row.point_id

@@ -64,7 +64,7 @@ def create(needs: Callable[..., Callable[..., Any]]) -> APIRouter:
         """Give, per point, in how many whole hours of a period there is a good reading."""
         about = ("completeness", period, site)
         after = "" if cursor is None else cursors.opened(cursor, about, 1)[0]
-        async with caller.transaction() as tx:
+        async with caller.reading() as tx:
             place = None if site is None else (await query.site_named(tx, site)).id
             every = await readings.completeness(tx, period, place)
         if wanted.form is not Form.JSON:
@@ -86,7 +86,7 @@ class _Counted:
 
     async def page(self, after: str, limit: int) -> tuple[list[Meter], list[Used], str]:
         """Give a page of meters, what they counted, and the zone of their days."""
-        async with self._caller.transaction() as tx:
+        async with self._caller.reading() as tx:
             found = await meters.meters(tx, self._site, self._codes, after, limit)
             zone = meters.zone_of(found)
             spans = meters.steps(self._period, self._by, zone, CELLS_MOST // max(1, len(found)))
@@ -97,7 +97,7 @@ class _Counted:
         """Give how many rows all pages have together."""
         rows, after = 0, ""
         while True:
-            async with self._caller.transaction() as tx:
+            async with self._caller.reading() as tx:
                 found = await meters.meters(tx, self._site, self._codes, after, METERS_MOST)
             zone = meters.zone_of(found)
             rows += len(found) * len(meters.steps(self._period, self._by, zone, CELLS_MOST))

@@ -85,7 +85,7 @@ class Range:
 
     async def points(self, caller: Caller) -> list[Point]:
         """Give its points; raises NotFoundError."""
-        async with caller.transaction() as tx:
+        async with caller.reading() as tx:
             return await query.points(tx, self.codes)
 
     @property
@@ -119,7 +119,7 @@ def create(needs: Callable[..., Callable[..., Any]]) -> APIRouter:
     ) -> Response:  # fmt: skip
         """Give lines to draw: about so many values of each point, its least and greatest among them, gaps kept."""
         wish = None if resolution == "auto" else Resolution(resolution)
-        async with caller.transaction() as tx:
+        async with caller.reading() as tx:
             found = await query.points(tx, point, query.CHART_POINTS_MOST)
             drawn = [await query.draw(tx, one, period, wish, values) for one in found]
         lines = [
@@ -150,7 +150,7 @@ async def _page(about: Range, limit: int, cursor: str | None, caller: Caller) ->
     if cursor is not None:
         code, at = cursors.opened(cursor, about, 2)
         after = (code, cursors.moment(at))
-    async with caller.transaction() as tx:
+    async with caller.reading() as tx:
         found = await query.points(tx, about.codes)
         lines = await query.rows(tx, found, about.period, about.resolution, after, limit)
     more = None
@@ -168,7 +168,7 @@ async def _file(wanted: Asked, about: Range, caller: Caller) -> Response:
 
     How many rows it has is asked first: a file cannot say in its middle that it is too long.
     """
-    async with caller.transaction() as tx:
+    async with caller.reading() as tx:
         found = await query.points(tx, about.codes)
         query.asked_period(about.period)
         if about.resolution is Resolution.RAW:
@@ -179,7 +179,7 @@ async def _file(wanted: Asked, about: Range, caller: Caller) -> Response:
     async def pages() -> AsyncIterator[Sequence[Sequence[object]]]:
         after: tuple[str, datetime] | None = None
         while True:
-            async with caller.transaction() as tx:
+            async with caller.reading() as tx:
                 lines = await query.rows(tx, found, about.period, about.resolution, after, exports.ROWS_PER_READ)
             yield [_cells(about.head, line) for line in lines]
             if len(lines) < exports.ROWS_PER_READ:

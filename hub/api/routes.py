@@ -22,6 +22,9 @@ class Caller(Protocol):
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Open a transaction."""
 
+    def reading(self) -> AbstractAsyncContextManager[Transaction]:
+        """Open a transaction that only reads and may show what was some seconds ago."""
+
 
 def create(database: Database, needs: Callable[..., Callable[..., Any]]) -> APIRouter:
     """Give the routes; ``needs(right)`` is the dependency that lets a caller in, with a session or an API token."""

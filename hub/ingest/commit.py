@@ -115,7 +115,8 @@ class Committer:
         if not rows:
             return
         samples = columns(rows)
-        batch.stored, batch.weeks = await storage.store(tx, samples, self._weeks)
+        batch.weeks = await storage.make_weeks(self._database, samples, self._weeks)
+        batch.stored = await storage.store(tx, samples)
         batch.duplicates = len(rows) - batch.stored
         moved = await storage.move_latest(tx, samples)
         await storage.mark_dirty(tx, samples)

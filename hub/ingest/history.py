@@ -113,6 +113,9 @@ async def store(opened: Opener, number: UUID, now: datetime) -> Import:
     if packed is None:
         raise NotFoundError(GONE)
     judged, site = await judge(opened, found.site, zlib.decompress(packed), now)
+    for week in judged.fresh.weeks():  # apart, as in storage.make_weeks
+        async with opened() as tx, tx.under(Role.INGEST):
+            await tx.run(SQL["ensure_week"], {"week": week.date()})
     async with opened() as tx:
         await _store(tx, found, site, judged, now)
         return await imported(tx, number)
@@ -209,13 +212,10 @@ async def _store(tx: Transaction, found: Import, site: SiteName, judged: Judged,
 
 async def _write(tx: Transaction, fresh: Columns) -> None:
     """Store by the path of all readings; raises ConflictError where something came in at the same moments meanwhile."""
-    weeks: set[datetime] = set()
     for start in range(0, len(fresh), AT_ONCE):
         part = slice(start, start + AT_ONCE)
         samples = Columns(fresh.point[part], fresh.at[part], fresh.value[part], fresh.quality[part], fresh.live[part])
-        stored, made = await storage.store(tx, samples, weeks)
-        weeks |= made
-        if stored != len(samples):
+        if await storage.store(tx, samples) != len(samples):
             raise ConflictError(MEANWHILE)
         await storage.move_latest(tx, samples)
         await storage.mark_dirty(tx, samples)

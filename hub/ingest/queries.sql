@@ -61,13 +61,18 @@ INSERT INTO samples (point_id, at, value, quality)
 SELECT point_id, at, value, quality FROM staging
 ON CONFLICT DO NOTHING;
 
--- A subquery of RETURNING sees the row as it was before the statement.
+-- Materialised: what stood there is read before anything moves, also where the series are spread over several nodes.
 -- name: move_latest
-INSERT INTO latest (point_id, at, value, quality)
-SELECT * FROM unnest(%(points)s::bigint[], %(ats)s::timestamptz[], %(values)s::float8[], %(qualities)s::smallint[])
-ON CONFLICT (point_id) DO UPDATE SET at = excluded.at, value = excluded.value, quality = excluded.quality
-WHERE excluded.at > latest.at
-RETURNING point_id, (SELECT old.at FROM latest old WHERE old.point_id = latest.point_id) AS before;
+WITH before AS MATERIALIZED (
+    SELECT point_id, at FROM latest WHERE point_id = ANY(%(points)s::bigint[])
+), moved AS (
+    INSERT INTO latest (point_id, at, value, quality)
+    SELECT * FROM unnest(%(points)s::bigint[], %(ats)s::timestamptz[], %(values)s::float8[], %(qualities)s::smallint[])
+    ON CONFLICT (point_id) DO UPDATE SET at = excluded.at, value = excluded.value, quality = excluded.quality
+    WHERE excluded.at > latest.at
+    RETURNING point_id
+)
+SELECT m.point_id, b.at AS before FROM moved m LEFT JOIN before b ON b.point_id = m.point_id;
 
 -- name: mark_dirty
 INSERT INTO dirty_buckets (point_id, bucket)

@@ -8,20 +8,30 @@ from psycopg.errors import UniqueViolation
 
 from hub.ingest.rows import Moved
 from hub.ingest.samples import Columns, moment
-from hub.store.database import Transaction
+from hub.store.database import Database, Role, Transaction
 from hub.store.sql import queries
 
 SQL = queries(__package__)
 
 
-async def store(tx: Transaction, samples: Columns, weeks: Collection[datetime]) -> tuple[int, set[datetime]]:
-    """Store what is not there yet; give how many rows that were, and the weeks made sure of beyond ``weeks``.
+async def make_weeks(database: Database, samples: Columns, weeks: Collection[datetime]) -> set[datetime]:
+    """Make sure of the partitions of samples, each in a transaction of its own; give the weeks beyond ``weeks``.
 
-    Optimistic: a plain COPY, which is twice as fast, and only when a row is there already through a staging table.
+    Apart from the batch: the owner makes a partition, and where the series are spread over several nodes no other role
+    can write to a table that its own transaction has made.
     """
     made = {week for week in samples.weeks() if week not in weeks}
     for week in sorted(made):
-        await tx.run(SQL["ensure_week"], {"week": week.date()})
+        async with database.transaction(None, role=Role.INGEST) as tx:
+            await tx.run(SQL["ensure_week"], {"week": week.date()})
+    return made
+
+
+async def store(tx: Transaction, samples: Columns) -> int:
+    """Store what is not there yet; give how many rows that were.
+
+    Optimistic: a plain COPY, which is twice as fast, and only when a row is there already through a staging table.
+    """
     data = samples.copy_bytes()
     try:
         async with tx.connection.transaction():
@@ -29,8 +39,8 @@ async def store(tx: Transaction, samples: Columns, weeks: Collection[datetime]) 
     except UniqueViolation:
         await tx.run(SQL["make_staging"])
         await _copy(tx, SQL["copy_staging"], data)
-        return await tx.run(SQL["store_staged"]), made
-    return len(samples), made
+        return await tx.run(SQL["store_staged"])
+    return len(samples)
 
 
 async def move_latest(tx: Transaction, samples: Columns) -> dict[int, datetime | None]:

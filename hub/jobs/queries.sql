@@ -5,6 +5,7 @@ SELECT id FROM organisations ORDER BY id;
 SELECT pg_advisory_xact_lock(hashtext('plantroom.rollups'));
 
 -- One statement, one snapshot: a mark that it sees was committed together with the samples that it speaks of.
+-- Grouped by point inside the lateral, so that each node can do its part where the series are spread over several.
 -- name: rebuild_hours
 WITH taken AS (
     DELETE FROM dirty_buckets
@@ -16,13 +17,16 @@ WITH taken AS (
 INSERT INTO hourly (point_id, bucket, n, good_n, sum, min, max, first, first_at, last, last_at)
 SELECT h.point_id, h.bucket, s.n, s.good_n, s.sum, s.min, s.max, s.first, s.first_at, s.last, s.last_at
 FROM hours h CROSS JOIN LATERAL (
-    SELECT count(*)::int AS n, count(good.value)::int AS good_n, sum(good.value), min(good.value), max(good.value),
-           (array_agg(good.value ORDER BY at) FILTER (WHERE good.value IS NOT NULL))[1] AS first,
-           min(at) FILTER (WHERE good.value IS NOT NULL) AS first_at,
-           (array_agg(good.value ORDER BY at DESC) FILTER (WHERE good.value IS NOT NULL))[1] AS last,
-           max(at) FILTER (WHERE good.value IS NOT NULL) AS last_at
-    FROM samples CROSS JOIN LATERAL (SELECT CASE WHEN quality = %(good)s THEN samples.value END AS value) good
+    SELECT count(*)::int AS n, count(value) FILTER (WHERE quality = %(good)s)::int AS good_n,
+           sum(value) FILTER (WHERE quality = %(good)s) AS sum, min(value) FILTER (WHERE quality = %(good)s) AS min,
+           max(value) FILTER (WHERE quality = %(good)s) AS max,
+           (array_agg(value ORDER BY at) FILTER (WHERE quality = %(good)s AND value IS NOT NULL))[1] AS first,
+           min(at) FILTER (WHERE quality = %(good)s AND value IS NOT NULL) AS first_at,
+           (array_agg(value ORDER BY at DESC) FILTER (WHERE quality = %(good)s AND value IS NOT NULL))[1] AS last,
+           max(at) FILTER (WHERE quality = %(good)s AND value IS NOT NULL) AS last_at
+    FROM samples
     WHERE point_id = h.point_id AND at >= h.bucket AND at < h.bucket + interval '1 hour'
+    GROUP BY point_id
 ) s
 ON CONFLICT (point_id, bucket) DO UPDATE SET n = excluded.n, good_n = excluded.good_n, sum = excluded.sum,
     min = excluded.min, max = excluded.max, first = excluded.first, first_at = excluded.first_at, last = excluded.last,

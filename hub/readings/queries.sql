@@ -54,13 +54,16 @@ ORDER BY p.code
 LIMIT %(most)s;
 
 -- name: completeness
-SELECT p.id AS point_id, p.code AS point, count(h.bucket) FILTER (WHERE h.good_n > 0)::int AS hours_good,
-       %(hours)s::int AS hours, coalesce(sum(h.n), 0)::int AS readings, min(h.first_at) AS first_at,
-       max(h.last_at) AS last_at
+SELECT p.id AS point_id, p.code AS point, coalesce(h.good, 0) AS hours_good, %(hours)s::int AS hours,
+       coalesce(h.n, 0) AS readings, h.first_at, h.last_at
 FROM points p
-LEFT JOIN hourly_readings h ON h.point_id = p.id AND h.bucket >= %(start)s AND h.bucket < %(end)s
+LEFT JOIN (
+    SELECT point_id, count(*) FILTER (WHERE good_n > 0)::int AS good, sum(n)::int AS n, min(first_at) AS first_at,
+           max(last_at) AS last_at
+    FROM hourly_readings
+    WHERE bucket >= %(start)s AND bucket < %(end)s AND (%(site)s::uuid IS NULL OR site_id = %(site)s)
+    GROUP BY point_id) h ON h.point_id = p.id
 WHERE (%(site)s::uuid IS NULL OR p.site_id = %(site)s)
-GROUP BY p.id, p.code
 ORDER BY p.code;
 
 -- name: points_named

@@ -5,8 +5,8 @@ It is opened at the edge of the program (a request, an MQTT batch, a job run) an
 never commits.
 """
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -17,16 +17,15 @@ from psycopg import AsyncConnection, DataError, OperationalError, sql
 from psycopg.errors import DiskFull
 from psycopg.pq import TransactionStatus
 from psycopg.rows import class_row, tuple_row
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
 from hub.errors import InvalidError, NotFoundError, UnavailableError
+from hub.store.pool import POOL_MAX, pool
+from hub.store.replica import WAIT_S, Replica
 
 Row = TypeVar("Row")
 Parameters = Mapping[str, Any]
 
-POOL_MAX = 8
-STATEMENT_TIMEOUT_MS = 30_000
-POOL_WAIT_S = 5.0
 OPENINGS_KEPT = 500
 EVERYWHERE = "*"  # in the settings that the policies of migration 0008 read
 
@@ -172,18 +171,19 @@ class Transaction:
                 await _confine(self, self.actor)
 
 
-async def _begin(tx: Transaction) -> None:
+async def _begin(tx: Transaction, *, reading: bool = False) -> None:
     """Begin, and say who we are, in one round trip; what is not said is empty, for the last transaction's is gone."""
     said = ((name, value) for name, value in _confinement(tx, tx.actor).items() if value)
-    await tx.connection.execute(_opening((("role", tx.role.value), *said)), prepare=False)
+    begin = "BEGIN READ ONLY" if reading else "BEGIN"
+    await tx.connection.execute(_opening(begin, (("role", tx.role.value), *said)), prepare=False)
 
 
 @lru_cache(maxsize=OPENINGS_KEPT)
-def _opening(said: tuple[tuple[str, str], ...]) -> bytes:
+def _opening(begin: str, said: tuple[tuple[str, str], ...]) -> bytes:
     """Give the statements that begin a transaction; whoever asks once asks again."""
     one = sql.SQL("SET LOCAL {} TO {}")
     told = [one.format(sql.SQL(name), sql.Literal(value)) for name, value in said]  # the names are our own
-    return sql.SQL("; ").join([sql.SQL("BEGIN"), *told]).as_bytes(None)
+    return sql.SQL("; ").join([sql.SQL(begin), *told]).as_bytes(None)
 
 
 def _goes_on(tx: Transaction) -> bool:
@@ -223,27 +223,18 @@ def _listed(places: frozenset[UUID] | None) -> str:
 
 
 class Database:
-    """The pool of one process."""
+    """The pool of one process, and perhaps a second one of a replica."""
 
-    def __init__(self, dsn: str, pool_max: int = POOL_MAX) -> None:
+    def __init__(self, dsn: str, pool_max: int = POOL_MAX, replica_dsn: str = "") -> None:
         """Prepare a pool for ``dsn`` (the login of plantroom_hub); nothing connects before ``open``."""
-        self._pool = AsyncConnectionPool(
-            dsn,
-            min_size=1,
-            max_size=pool_max,
-            open=False,
-            timeout=POOL_WAIT_S,
-            kwargs={
-                "autocommit": True,
-                "application_name": "plantroom",
-                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC -c lock_timeout=10000",
-            },
-            check=AsyncConnectionPool.check_connection,
-        )
+        self._pool = pool(dsn, pool_max)
+        self.replica = Replica(replica_dsn, self._pool, pool_max) if replica_dsn else None
 
     async def open(self) -> None:
         """Start the pool; it connects in the background and by itself again after an outage."""
         await self._pool.open()
+        if self.replica is not None:
+            await self.replica.open()
 
     def pool(self) -> dict[str, int]:
         """Give how many connections there are, are free, may be, and how many requests wait for one."""
@@ -253,6 +244,8 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections."""
+        if self.replica is not None:
+            await self.replica.close()
         await self._pool.close(timeout=2)
 
     @asynccontextmanager
@@ -264,18 +257,49 @@ class Database:
         Raises UnavailableError when the database cannot be reached or goes away meanwhile, InvalidError for a text
         that no database keeps.
         """
-        try:
+        with _in_sentences():
             async with self._pool.connection() as connection:  # which commits or rolls back at its end
                 tx = Transaction(connection, organisation, actor, role)
                 await _begin(tx)
                 yield tx
-        except DiskFull as error:
-            raise UnavailableError("The database's disk is full; free space there.") from error
-        except DataError as error:
-            if error.sqlstate is not None:  # the server's own: a number out of range and the like, which is a bug
-                raise
-            raise InvalidError("A text holds a character that cannot be kept (NUL); take it out.") from error
+
+    @asynccontextmanager
+    async def reading(self, organisation: UUID | None, actor: Actor = SYSTEM) -> AsyncIterator[Transaction]:
+        """Open a transaction that only reads, on the replica where there is one that is well, else on the primary.
+
+        For what may be some seconds old: charts, lists of readings, exports; not for a page that shows what its visitor
+        has just done.  Raises what ``transaction`` raises.
+        """
+        with _in_sentences():
+            async with AsyncExitStack() as stack:
+                connection = await self._near(stack)
+                if connection is None:
+                    connection = await stack.enter_async_context(self._pool.connection())
+                tx = Transaction(connection, organisation, actor)
+                await _begin(tx, reading=True)
+                yield tx
+
+    async def _near(self, stack: AsyncExitStack) -> AsyncConnection[Any] | None:
+        """Give a connection to the replica until the end of ``stack``, None where it is not to be used now."""
+        if self.replica is None or not self.replica.usable:
+            return None
+        try:
+            return await stack.enter_async_context(self.replica.pool.connection(timeout=WAIT_S))
         except (OperationalError, PoolTimeout) as error:
-            raise UnavailableError(
-                f"The database cannot be reached now ({type(error).__name__}); try again."
-            ) from error
+            self.replica.lose(error)
+            return None
+
+
+@contextmanager
+def _in_sentences() -> Iterator[None]:
+    """Turn what a server cannot do now, or a text that it does not keep, into our own errors."""
+    try:
+        yield
+    except DiskFull as error:
+        raise UnavailableError("The database's disk is full; free space there.") from error
+    except DataError as error:
+        if error.sqlstate is not None:  # the server's own: a number out of range and the like, which is a bug
+            raise
+        raise InvalidError("A text holds a character that cannot be kept (NUL); take it out.") from error
+    except (OperationalError, PoolTimeout) as error:
+        raise UnavailableError(f"The database cannot be reached now ({type(error).__name__}); try again.") from error

@@ -170,7 +170,7 @@ async def test_a_quiet_batch_costs_two_queries_and_an_alarm_is_announced(judging
         monkeypatch.setattr(psycopg.AsyncCursor, "execute", counting)
         assert await judge(tx, judging.book, changes, moment(20)) == []
         monkeypatch.undo()
-    assert len(asked) == 2
+    assert len([query for query in asked if not query.startswith(b"SET LOCAL ROLE")]) == 2
     with psycopg.connect(dsns.hub, autocommit=True) as listener:
         listener.execute("LISTEN plantroom_live")
         await judging.hear((30, "AHU-A.freeze_trip", 1.0))

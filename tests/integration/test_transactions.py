@@ -13,7 +13,8 @@ from psycopg.errors import DivisionByZero
 from psycopg.pq import TransactionStatus
 
 from hub.errors import ConflictError, UnavailableError
-from hub.store.database import POOL_MAX, Database, Role, Transaction
+from hub.store.database import Database, Role, Transaction
+from hub.store.pool import POOL_MAX
 from tests.builders import ENGINEER, Dsns, Park
 
 Body = Callable[[Transaction], Awaitable[None]]

@@ -86,7 +86,7 @@ async def _console(visit: Visit) -> Response:
 @router.get("/overview/usage")
 async def used(visit: ConsoleVisit) -> Response:
     """Give the part of the page that has no notices, for which the page asks from time to time."""
-    async with visit.transaction() as tx:
+    async with visit.reading() as tx:
         site = await first_site(tx)
         return HTMLResponse(visit.text("console/usage.html", site, **await _used(tx, site, visit.now)))
 

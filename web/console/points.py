@@ -61,7 +61,7 @@ ONE = LiveList(
 async def show(visit: PointsVisit, q: str = "", show: str = "") -> HTMLResponse:
     """Show the latest readings; the filter is in the address."""
     filters = {name: value for name, value in (("q", q.strip()[:80]), ("show", show)) if value}
-    async with visit.transaction() as tx:
+    async with visit.reading() as tx:
         found = await latest(tx, filters)
         rows = LIST.rows(found, visit.language, visit.who.rights, await zone_of(tx))
         any_at_all = bool(found) or bool(await readings.latest(tx, most=1))
@@ -79,7 +79,7 @@ async def show(visit: PointsVisit, q: str = "", show: str = "") -> HTMLResponse:
 @router.get("/points.csv")
 async def export(visit: PointsVisit, q: str = "", show: str = "") -> Response:
     """Give the list as CSV."""
-    async with visit.transaction() as tx:
+    async with visit.reading() as tx:
         return table("points", [_cells(row) for row in await latest(tx, {"q": q, "show": show})])
 
 

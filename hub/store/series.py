@@ -1,0 +1,6 @@
+"""The tables that hold time series: the one list of them, for whoever spreads, copies or measures them."""
+
+POINT = "point_id"  # the column by which they are spread over nodes; no join between two of them goes by another
+
+# In the order in which they are spread.  One that this schema does not have yet is passed over.
+SERIES = ("samples", "latest", "hourly", "daily", "dirty_buckets", "dirty_days")
