@@ -39,6 +39,7 @@ WORDS: dict[str, str] = {
     "verb.close": N_("Close"),
     "verb.stop": N_("Stop"),
     "quality.192": N_("good"),
+    "quality.216": N_("read by hand"),
     "quality.64": N_("uncertain"),
     "quality.0": N_("bad"),
     "quality.500": N_("stale"),

@@ -10,6 +10,8 @@ class Right(StrEnum):
     SEE_POINTS = auto()  # readings: the latest, trends, what a bill stands on
     COMMAND_POINTS = auto()  # set points of devices, where the site file allows it
     ACKNOWLEDGE_ALARMS = auto()
+    CORRECT_READINGS = auto()  # dispute, replace and add readings, withdraw corrections
+    ENTER_READINGS = auto()  # what a meter's face shows, read by a person; exchanges of meters
     COMMISSION_POINTS = auto()  # bring records of looks at meter faces
     IMPORT_READINGS = auto()  # bring history in files
     SEE_ORDERS = auto()  # all work orders
@@ -37,6 +39,7 @@ CLEARANCES = frozenset({Right.SEE_BANK_ACCOUNTS, Right.SEE_SENSITIVE_ZONES})
 WHOLE_ONLY = frozenset({Right.MANAGE_FLOWS, Right.MANAGE_USERS, Right.SEE_AUDIT, Right.MANAGE_PRIVACY})
 
 _CONSOLE = {Right.SEE_CONSOLE, Right.SEE_POINTS, Right.SEE_ORDERS}
+_CORRECTIONS = {Right.CORRECT_READINGS, Right.ENTER_READINGS}
 _REQUESTS = {Right.REQUEST_APPROVAL, Right.APPROVE}
 
 RIGHTS: dict[str, frozenset[Right]] = {
@@ -48,14 +51,16 @@ RIGHTS: dict[str, frozenset[Right]] = {
         _CONSOLE
         | _REQUESTS
         | {Right.ACKNOWLEDGE_ALARMS, Right.COMMISSION_POINTS, Right.DIRECT_ORDERS, Right.SEE_LEASES}
+        | _CORRECTIONS
     ),
     "engineer": frozenset(
         _CONSOLE
         | _REQUESTS
         | {Right.ACKNOWLEDGE_ALARMS, Right.COMMISSION_POINTS, Right.DIRECT_ORDERS, Right.SEE_STILLS}
         | {Right.COMMAND_POINTS, Right.IMPORT_READINGS}
+        | _CORRECTIONS
     ),
-    "technician": frozenset({Right.DO_ORDERS, Right.REQUEST_APPROVAL}),
+    "technician": frozenset({Right.DO_ORDERS, Right.REQUEST_APPROVAL, Right.ENTER_READINGS}),
     "billing": frozenset(_REQUESTS | {Right.SEE_LEASES, Right.RUN_BILLS, Right.SEE_POINTS, Right.SEE_BANK_ACCOUNTS}),
     "security": frozenset(
         _REQUESTS | {Right.SEE_CONSOLE, Right.SEE_STILLS, Right.SEE_BADGES, Right.SEE_SENSITIVE_ZONES}

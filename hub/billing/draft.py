@@ -13,6 +13,7 @@ from hub.billing.rows import CounterPoint, Draft, Invoice, InvoiceDraft, StoredR
 from hub.errors import InvalidError
 from hub.leases import service as leases
 from hub.leases.rows import Lease, LeaseMeter
+from hub.readings import exchanges
 from hub.store.database import Transaction
 from hub.store.sql import queries
 from rules.lease.rent import Convention, Days, monthly_rent, prorate
@@ -22,7 +23,7 @@ from rules.meter.tariff import price
 from rules.model.doubt import DoubtError
 from rules.model.money import Rounding
 from rules.model.period import Period, days_period, month_start
-from rules.model.quality import Quality
+from rules.model.quality import USABLE, Quality
 from rules.model.reading import Reading
 from rules.money.invoice import Taxed, due_on, total
 from rules.money.tax import tax_on
@@ -194,7 +195,15 @@ async def _metered(tx: Transaction, month: Month, meter: LeaseMeter, days: Days,
         tax_rate=taxed.percent,
         tax=taxed.tax,
         evidence=evidence.of_meter(
-            point, meter.multiplier, used, (tariff_code, tariff), priced, days.count, ROUNDING, taxed, trusted=trusted
+            point,
+            used.end.basis[-1].counter.multiplier,
+            used,
+            (tariff_code, tariff),
+            priced,
+            days.count,
+            ROUNDING,
+            taxed,
+            trusted=trusted,
         ),
     )
 
@@ -226,7 +235,7 @@ async def _series(tx: Transaction, point: CounterPoint, multiplier: Decimal, per
         "point": point.id,
         "since": period.start - MARGIN,
         "until": period.end + MARGIN,
-        "good": int(Quality.GOOD),
+        "good": list(USABLE),
     }
     stored = await tx.all(StoredReading, SQL["usable_readings"], asked)
     if not stored:
@@ -234,8 +243,11 @@ async def _series(tx: Transaction, point: CounterPoint, multiplier: Decimal, per
             f"{point.code} has no usable reading in this month; look at its gateway.",
             f"{point.code} 本月没有可用读数；请检查网关。",
         )
-    counter = Counter(point.resolution, point.modulus, multiplier)
-    return accumulate(_readings(point.code, stored), counter, longest_gap=LONGEST_GAP, settled_within=SETTLED_WITHIN)
+    registered = Counter(point.resolution, point.modulus, multiplier)
+    counter, exchanged = await exchanges.meter(tx, point.id, registered, stored[0].at, stored[-1].at)
+    return accumulate(
+        _readings(point.code, stored), counter, exchanged, longest_gap=LONGEST_GAP, settled_within=SETTLED_WITHIN
+    )
 
 
 def _readings(code: str, stored: Iterable[StoredReading]) -> Iterable[Reading]:

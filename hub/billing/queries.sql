@@ -15,7 +15,7 @@ SELECT id, code, unit, resolution, modulus FROM points WHERE device_id = %(devic
 SELECT at, value FROM (
     SELECT at, value, row_number() OVER quarter AS nth, lead(at) OVER quarter IS NULL AS final
     FROM readings
-    WHERE point_id = %(point)s AND at >= %(since)s AND at <= %(until)s AND quality = %(good)s AND value IS NOT NULL
+    WHERE point_id = %(point)s AND at >= %(since)s AND at <= %(until)s AND quality = ANY(%(good)s) AND value IS NOT NULL
     WINDOW quarter AS (PARTITION BY date_bin('15 minutes', at, '2000-01-01Z'::timestamptz) ORDER BY at)
 ) AS binned
 WHERE nth = 1 OR final ORDER BY at;

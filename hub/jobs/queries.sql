@@ -17,14 +17,14 @@ WITH taken AS (
 INSERT INTO hourly (point_id, bucket, n, good_n, sum, min, max, first, first_at, last, last_at)
 SELECT h.point_id, h.bucket, s.n, s.good_n, s.sum, s.min, s.max, s.first, s.first_at, s.last, s.last_at
 FROM hours h CROSS JOIN LATERAL (
-    SELECT count(*)::int AS n, count(value) FILTER (WHERE quality = %(good)s)::int AS good_n,
-           sum(value) FILTER (WHERE quality = %(good)s) AS sum, min(value) FILTER (WHERE quality = %(good)s) AS min,
-           max(value) FILTER (WHERE quality = %(good)s) AS max,
-           (array_agg(value ORDER BY at) FILTER (WHERE quality = %(good)s AND value IS NOT NULL))[1] AS first,
-           min(at) FILTER (WHERE quality = %(good)s AND value IS NOT NULL) AS first_at,
-           (array_agg(value ORDER BY at DESC) FILTER (WHERE quality = %(good)s AND value IS NOT NULL))[1] AS last,
-           max(at) FILTER (WHERE quality = %(good)s AND value IS NOT NULL) AS last_at
-    FROM samples
+    SELECT count(*)::int AS n, count(value) FILTER (WHERE quality = ANY(%(good)s))::int AS good_n,
+           sum(value) FILTER (WHERE quality = ANY(%(good)s)) AS sum, min(value) FILTER (WHERE quality = ANY(%(good)s)) AS min,
+           max(value) FILTER (WHERE quality = ANY(%(good)s)) AS max,
+           (array_agg(value ORDER BY at) FILTER (WHERE quality = ANY(%(good)s) AND value IS NOT NULL))[1] AS first,
+           min(at) FILTER (WHERE quality = ANY(%(good)s) AND value IS NOT NULL) AS first_at,
+           (array_agg(value ORDER BY at DESC) FILTER (WHERE quality = ANY(%(good)s) AND value IS NOT NULL))[1] AS last,
+           max(at) FILTER (WHERE quality = ANY(%(good)s) AND value IS NOT NULL) AS last_at
+    FROM standing
     WHERE point_id = h.point_id AND at >= h.bucket AND at < h.bucket + interval '1 hour'
     GROUP BY point_id
 ) s

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from hub.store.database import Database, Role
 from hub.store.sql import queries
-from rules.model.quality import Quality
+from rules.model.quality import USABLE
 
 SQL = queries(__package__)
 
@@ -19,7 +19,7 @@ async def rebuild(database: Database, before: datetime = END_OF_TIME) -> int:
     for _ in range(ROUNDS_MAX):
         async with database.transaction(None, role=Role.INGEST) as tx:
             await tx.run(SQL["hold_rollups"])
-            asked = {"before": before, "most": MARKS_PER_ROUND, "good": int(Quality.GOOD)}
+            asked = {"before": before, "most": MARKS_PER_ROUND, "good": list(USABLE)}
             hours = await tx.run(SQL["rebuild_hours"], asked)
         made += hours
         if hours == 0:

@@ -107,6 +107,17 @@ SELECT to_jsonb(x) AS record FROM (
     WHERE by_whom = ANY(%(logins)s) OR received_from = ANY(%(logins)s)
        OR by_whom <> plantroom.without(by_whom, %(words)s, '') ORDER BY 2 LIMIT %(most)s) x;
 
+-- name: export_corrections
+SELECT to_jsonb(x) AS record FROM (
+    SELECT number, point, kind, reason, asked_by, asked_at, seconded_by, in_force_by, in_force_at, state FROM corrections
+    WHERE asked_by = ANY(%(logins)s) OR seconded_by = ANY(%(logins)s) OR in_force_by = ANY(%(logins)s)
+       OR reason <> plantroom.without(reason, %(words)s, '') ORDER BY 1 LIMIT %(most)s) x;
+
+-- name: export_correction_photos
+SELECT to_jsonb(x) AS record FROM (
+    SELECT c.number, f.media_type FROM correction_photos f JOIN corrections c ON c.id = f.correction_id
+    WHERE c.asked_by = ANY(%(logins)s) ORDER BY 1 LIMIT %(most)s) x;
+
 -- name: export_deputations
 SELECT to_jsonb(x) AS record FROM (
     SELECT principal_id, deputy_id, start_at, end_at, made_by FROM deputations

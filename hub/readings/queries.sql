@@ -15,13 +15,13 @@ LIMIT %(most)s;
 
 -- name: last_good_before
 SELECT at, value, quality FROM readings
-WHERE point_id = %(point)s AND at >= %(start)s AND at < %(end)s AND quality = %(good)s AND value IS NOT NULL
+WHERE point_id = %(point)s AND at >= %(start)s AND at < %(end)s AND quality = ANY(%(good)s) AND value IS NOT NULL
 ORDER BY at DESC
 LIMIT 1;
 
 -- name: first_good_from
 SELECT at, value, quality FROM readings
-WHERE point_id = %(point)s AND at >= %(start)s AND at <= %(end)s AND quality = %(good)s AND value IS NOT NULL
+WHERE point_id = %(point)s AND at >= %(start)s AND at <= %(end)s AND quality = ANY(%(good)s) AND value IS NOT NULL
 ORDER BY at
 LIMIT 1;
 
@@ -29,7 +29,7 @@ LIMIT 1;
 SELECT date_bin(%(step)s, at, %(start)s) AS at, count(*)::int AS n, min(value) AS min, max(value) AS max,
        (array_agg(value ORDER BY at DESC))[1] AS last
 FROM readings
-WHERE point_id = %(point)s AND at >= %(start)s AND at < %(end)s AND quality = %(good)s AND value IS NOT NULL
+WHERE point_id = %(point)s AND at >= %(start)s AND at < %(end)s AND quality = ANY(%(good)s) AND value IS NOT NULL
 GROUP BY 1
 ORDER BY 1;
 
@@ -166,3 +166,10 @@ FROM hourly_readings
 WHERE point_id = ANY(%(points)s::bigint[]) AND bucket >= %(start)s AND bucket < %(end)s AND good_n > 0
 GROUP BY 1, 2
 ORDER BY 1, 2;
+
+-- name: exchanges
+SELECT x.at, x.final, x.resolution_before, x.modulus_before, x.multiplier_before, x.initial, x.resolution, x.modulus,
+       x.multiplier
+FROM meter_exchanges x JOIN corrections c ON c.id = x.correction_id
+WHERE x.point_id = %(point)s AND c.state = 'in_force'
+ORDER BY x.at LIMIT %(most)s;

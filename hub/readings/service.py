@@ -8,7 +8,7 @@ from hub.readings.rows import Bucket, Completeness, Exported, Latest, Measured, 
 from hub.store.database import Transaction
 from hub.store.sql import queries
 from rules.model.period import Period
-from rules.model.quality import Quality
+from rules.model.quality import USABLE, Quality
 from rules.model.reading import Reading
 
 SQL = queries(__package__)
@@ -45,7 +45,7 @@ async def chart(tx: Transaction, of: Point, period: Period, buckets: int = 500) 
     """Give min, max and last of the good readings per step, about ``buckets`` steps; steps without any are left out."""
     length = period.end - period.start
     step = max(length / max(1, min(buckets, BUCKETS_MOST)), timedelta(seconds=1))
-    asked = {"point": of.id, "good": int(Quality.GOOD), **_bounded(period), "step": step}
+    asked = {"point": of.id, "good": list(USABLE), **_bounded(period), "step": step}
     if length <= RAW_CHART_MOST:
         return await tx.all(Bucket, SQL["chart_of_readings"], asked)
     asked["start"] = period.start.replace(minute=0, second=0, microsecond=0)
@@ -78,7 +78,7 @@ async def counter_series(
     inside = await _series(tx, point_id, period, SERIES_MOST)
     if len(inside) == SERIES_MOST:
         raise InvalidError(f"{code} has more than {SERIES_MOST} readings in this period; ask for a shorter one.")
-    good = {"point": point_id, "good": int(Quality.GOOD)}
+    good = {"point": point_id, "good": list(USABLE)}
     before = {**good, "start": period.start - margin, "end": period.start}
     after = {**good, "start": period.end, "end": period.end + margin}
     found = [

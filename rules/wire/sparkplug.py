@@ -32,7 +32,7 @@ class DataType(IntEnum):
 
 
 _KNOWN_TYPES = {int(kind): kind for kind in DataType}
-_KNOWN_QUALITIES = {int(quality): quality for quality in Quality}
+_KNOWN_QUALITIES = {int(quality): quality for quality in Quality if quality is not Quality.MANUAL}  # a person's alone
 _SIGNED_BITS = {1: 8, 2: 16, 3: 32, 4: 64}
 _SLOT = {
     **dict.fromkeys((1, 2, 3, 5, 6, 7), "int_value"),

@@ -23,7 +23,7 @@ TENANT_SEES = {"organisations", "sites", "tenants", "users", "leases", "lease_un
 BEHIND_THE_DOOR = {"credentials", "password_history", "recovery_codes", "invitations"}  # no right for plantroom_app
 WRITTEN_ONCE = (
     "invoices", "charges", "postings", "posting_lines", "audit_entries", "approval_contents", "approval_decisions",
-    "commissionings", "import_points",
+    "commissionings", "import_points", "correction_lines", "correction_photos", "meter_exchanges",
 )  # fmt: skip
 
 OURS = """SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organisation_id'
@@ -96,6 +96,19 @@ ODDS = (
        SELECT organisation_id, id, 1, repeat('0', 64), 'x', '', now() FROM gateways LIMIT 1""",
     """INSERT INTO gateway_configuration_states (organisation_id, gateway_id, number, sha256, state, reason, changed_at)
        SELECT organisation_id, id, 1, repeat('0', 64), 'local', '', now() FROM gateways LIMIT 1""",
+    """INSERT INTO corrections (id, organisation_id, number, point_id, point, kind, first_at, last_at, lines, digest,
+                                reason, billing, bills, effect, asked_by, asked_at, state)
+       SELECT gen_random_uuid(), organisation_id, 1, id, code, 'exchange', now(), now(), 1, '', 'r', false, '{}', '[]',
+              'x', now(), 'proposed' FROM points LIMIT 1""",
+    """INSERT INTO correction_lines (organisation_id, correction_id, at)
+       SELECT organisation_id, id, now() FROM corrections""",
+    """INSERT INTO correction_photos (organisation_id, correction_id, sha256, media_type, picture)
+       SELECT organisation_id, id, '\\x01', 'image/png', '\\x01' FROM corrections""",
+    """INSERT INTO meter_exchanges (organisation_id, correction_id, point_id, at, final, resolution_before,
+                                    multiplier_before, serial_before, initial, resolution, multiplier, serial)
+       SELECT organisation_id, id, point_id, now(), 1, 1, 1, '', 0, 1, 1, '' FROM corrections""",
+    """INSERT INTO amendments (organisation_id, point_id, at, quality, correction_id)
+       SELECT organisation_id, point_id, '2020-01-01', 0, id FROM corrections""",
     "INSERT INTO password_history SELECT organisation_id, id, now(), 'x' FROM users LIMIT 1",
     "INSERT INTO recovery_codes SELECT organisation_id, id, decode(repeat('00', 32), 'hex') FROM users LIMIT 1",
     """INSERT INTO invitations (token_hash, organisation_id, user_id, purpose, made_at, expires_at)

@@ -21,7 +21,8 @@ def _shipped():
 
 def test_the_shipped_flows_are_whole_and_their_text_reads_back():
     flows = _shipped()
-    wanted = {"lease", "refund", "write_off", "command", "rule_change", "role_grant", "erasure", "expense", "general"}
+    wanted = {"lease", "refund", "write_off", "command", "rule_change", "role_grant", "erasure", "expense", "general",
+              "correction"}  # fmt: skip
     assert set(flows) == wanted
     for kind, flow in flows.items():
         assert read(write(kind, flow)) == (kind, flow)
