@@ -30,6 +30,7 @@ from web.console import (
     billing,
     commands,
     commissioning,
+    corrections,
     deputies,
     flows,
     gateways,
@@ -49,7 +50,7 @@ from web.portal import papers
 from web.security import Guard
 from web.session import Needs
 from web.settings import WebSettings
-from web.technician import jobs
+from web.technician import jobs, meters
 from web.throttle import Places, Throttle
 from web.witness import Witness
 
@@ -59,8 +60,8 @@ NO_TELEMETRY: TelemetryConfig = {
 }  # fmt: skip
 PAGES = (
     sign_in, oidc, second_factor, welcome, account, tokens, users, roles, whereabouts, live, overview, alarms, orders,
-    points, commands, gateways, adoption, history, commissioning, billing, approvals, deputies, flows, tenants, stills,
-    badges, privacy, audit, platform, jobs, papers,
+    points, commands, corrections, gateways, adoption, history, commissioning, billing, approvals, deputies, flows,
+    tenants, stills, badges, privacy, audit, platform, jobs, meters, papers,
 )  # fmt: skip
 LISTS: tuple[LiveList, ...] = (
     overview.TILES, alarms.LIST, alarms.CHIPS, orders.LIST, orders.SHEET, points.LIST, points.ONE, commands.LIST,

@@ -1,6 +1,6 @@
 """Screen words of the audit record: what was done, to what, and which of its fields changed."""
 
-from web import words
+from web import correction_words, words
 from web.words import N_
 
 ACTS: dict[str, str] = {
@@ -235,6 +235,7 @@ WORDS: dict[str, str] = {
     **{f"act.{code}": word for code, word in ACTS.items()},
     **{f"entity.{code}": word for code, word in ENTITIES.items()},
     **{f"field.{code}": word for code, word in FIELDS.items()},
+    **correction_words.WORDS,
 }
 
 

@@ -241,5 +241,7 @@ LEFT JOIN LATERAL (
     WHERE point_id = p.id AND good_n > 0 AND bucket >= %(since)s AND bucket >= h.last_at - interval '31 days'
     ORDER BY bucket LIMIT 1) e ON h.last_at IS NOT NULL
 WHERE p.kind = 'counter' AND (%(point)s::bigint IS NULL OR p.id = %(point)s)
-  AND (%(point)s::bigint IS NOT NULL OR l.at IS NULL OR l.at < %(stale)s OR l.quality <> ALL(%(usable)s))
+  AND (%(point)s::bigint IS NOT NULL OR %(text)s::text IS NOT NULL OR l.at IS NULL OR l.at < %(stale)s
+       OR l.quality <> ALL(%(usable)s))
+  AND (%(text)s::text IS NULL OR concat_ws(' ', p.code, d.name_zh, d.name_en, s.code) ILIKE %(text)s)
 ORDER BY s.code, p.code LIMIT %(most)s;

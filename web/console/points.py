@@ -17,7 +17,7 @@ from hub.readings.rows import Latest
 from hub.store.database import Transaction
 from rules.model.period import Period, days_period
 from rules.model.quality import Quality
-from web.console import commands
+from web.console import commands, corrections
 from web.console.neighbours import around
 from web.export import table
 from web.lists import LiveList
@@ -108,6 +108,7 @@ async def one(
                 "period": chosen or period, **_ends(chosen or period, ZoneInfo(point.timezone)), "resolution": step,
                 "resolutions": list(Resolution), "near": await around(tx, code, mark) if mark else []}  # fmt: skip
         said |= await commands.setting(tx, visit, code)
+        said |= await corrections.section(tx, point.id, (chosen or period).start, (chosen or period).end)
         return await visit.page(tx, "console/point.html", **said)
 
 
