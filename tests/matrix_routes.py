@@ -96,6 +96,19 @@ def _import(_: World, place: Place, __: str) -> Values:
     return {"import_id": place.kept.imported}
 
 
+def _correction(_: World, place: Place, __: str) -> Values:
+    return {"number": NUMBERS[place.realm]}
+
+
+def _added(_: World, place: Place, __: str) -> Values:
+    return {"point": place.point, "kind": "add", "start": "2026-11-01T00:00:00Z", "value": "4711.5"}
+
+
+def _read(*_: object) -> Values:
+    said = {"final": "4711", "initial": "0", "multiplier": "40", "remark": "broken", "at": "2026-11-01T08:00"}
+    return {"id": uuid4(), "value": "4711.5", "reason": "rounds", **said}
+
+
 def _tenant(_: World, place: Place, __: str) -> Values:
     kept = place.kept
     return {"code": kept.tenant, "contact_id": kept.contact, "account_id": kept.account}
@@ -150,6 +163,7 @@ LEASES = ("administrator", "manager", "billing", "auditor")
 PAPERS = (*LEASES, "tenant")
 AUDIT = ("administrator", "auditor")
 STILLS = ("engineer", "security")
+CORRECTORS = ("administrator", "manager", "engineer", "technician")
 
 ABSENT = frozenset({"nobody"})
 TOKENS = ("administrator", "manager", "engineer", "billing", "security", "auditor")
@@ -226,6 +240,17 @@ ROUTES: dict[tuple[str, str], Entry] = {
     ("POST", "/api/commands"): allow("engineer", json=_wish),
     ("GET", "/api/commands/{command_id}"): allow(*CONSOLE, path=_command),
     ("POST", "/api/commands/{command_id}/give"): allow("engineer", path=_command),
+    ("GET", "/corrections"): allow(*POINTS),
+    ("GET", "/corrections.csv"): allow(*POINTS),
+    ("GET", "/corrections/new"): allow(*CORRECTORS, query=_added),
+    ("POST", "/corrections"): allow(*CORRECTORS, query=_added, form=_read),
+    ("GET", "/corrections/{number}"): allow(*POINTS, "technician", path=_correction),
+    ("POST", "/corrections/{number}/carry-out"): allow(*CORRECTORS, path=_correction),
+    ("POST", "/corrections/{number}/take-back"): allow(*CORRECTORS, path=_correction),
+    ("GET", "/meters"): allow(*CORRECTORS),
+    ("GET", "/meters/{point_id}"): allow(*CORRECTORS, path=_of("point_id")),
+    ("POST", "/meters/{point_id}/reading"): allow(*CORRECTORS, path=_of("point_id"), form=_read),
+    ("POST", "/meters/{point_id}/exchange"): allow(*CORRECTORS, path=_of("point_id"), form=_read),
     ("GET", "/commissioning"): allow(*POINTS),
     ("GET", "/commissioning.csv"): allow(*POINTS),
     ("POST", "/commissioning"): allow("administrator", "manager", "engineer"),

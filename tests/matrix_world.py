@@ -97,6 +97,7 @@ class Place:
     grant: UUID = field(default_factory=uuid4)
     command: UUID = field(default_factory=uuid4)
     asked: Approvable | None = None
+    point_id: int = 0
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,7 @@ async def _place(database: Database, dsns: Dsns, realm: Realm) -> Place:
         )  # fmt: skip
         _order(owner, place, number, None)
         _command(owner, place)
+        place = replace(place, point_id=_correction(owner, place, number))
         _invoice(owner, place, lease.id)
     asked = await furnish_approvals(database, dsns, realm, mark, organisation, site, number, user)
     return replace(place, asked=asked)
@@ -206,6 +208,18 @@ def _command(owner: psycopg.Connection[Any], place: Place) -> None:
            VALUES (%s, %s, %s, 'energy', 1, %s, false, 'spy', %s, 'asked')""",
         [place.command, place.organisation, place.device, MARKS[place.realm], NOW],
     )
+
+
+def _correction(owner: psycopg.Connection[Any], place: Place, number: int) -> int:
+    """A reading that somebody wants added to the point; gives the point's id."""
+    (point,) = owner.execute("SELECT id FROM points WHERE code = %s", [place.point]).fetchone() or ()
+    owner.execute(
+        """INSERT INTO corrections (id, organisation_id, number, point_id, point, kind, first_at, last_at, lines,
+                                    digest, reason, billing, bills, effect, asked_by, asked_at, state)
+           VALUES (%s, %s, %s, %s, %s, 'add', %s, %s, 0, '', %s, true, '{}', '[]', 'spy', %s, 'proposed')""",
+        [uuid4(), place.organisation, number, point, place.point, NOW, NOW, f"R {MARKS[place.realm]}", NOW],
+    )
+    return int(point)
 
 
 def _invoice(owner: psycopg.Connection[Any], place: Place, lease: UUID) -> None:

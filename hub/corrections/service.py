@@ -108,10 +108,10 @@ async def carry_out(tx: Transaction, number: int, now: datetime) -> Correction:
 
 
 async def take_back(tx: Transaction, number: int, now: datetime) -> None:
-    """Drop one's own correction before it is in force; raises NotFoundError, ForbiddenError or ConflictError."""
+    """Drop one's own correction before it is in force; raises NotFoundError or ConflictError."""
     found = await correction(tx, number=number)
     if found.asked_by != tx.actor.name:
-        raise ForbiddenError("Only who asked for a correction takes it back.")
+        raise ConflictError("Only who asked for a correction takes it back.")
     if await tx.value(SQL["hold"], {"number": number}) is None:
         raise ConflictError(f"Correction {number} no longer waits; withdraw it by another correction.")
     if found.approval is not None and found.approval_state == "open":
