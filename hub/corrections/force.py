@@ -41,10 +41,23 @@ async def enforce(tx: Transaction, found: Correction, second: str | None, now: d
     await tx.run(SQL["lift_amendments"], asked)
     await tx.run(SQL["lay_amendments"], asked)
     await tx.run(SQL["mark_point"], asked)
-    lines = await tx.all(Line, SQL["lines"], {"id": found.id, "most": BATCH_MAX + 1})
-    if lines:
-        await _settle(tx, found, [line.at for line in lines], now)
+    ats = [line.at for line in await tx.all(Line, SQL["lines"], {"id": found.id, "most": BATCH_MAX + 1})]
+    if ats:
+        await _settle(tx, found, ats, now)
+    else:
+        await _mark(tx, found.point_id, _hours_since(found.first_at, now))
     await _tell_register(tx, found)
+
+
+def _hours_since(exchanged: datetime, now: datetime) -> list[datetime]:
+    """Give an hour of every day since an exchange: each of them counts by another meter, though no reading changed."""
+    first = exchanged.replace(minute=0, second=0, microsecond=0)
+    return [first + timedelta(days=n) for n in range((now - first) // timedelta(days=1) + 1)]
+
+
+async def _mark(tx: Transaction, point_id: int, hours: list[datetime]) -> None:
+    async with tx.under(Role.INGEST):
+        await tx.run(SQL["mark_hours"], {"point": point_id, "hours": hours})
 
 
 async def _settle(tx: Transaction, found: Correction, ats: list[datetime], now: datetime) -> None:

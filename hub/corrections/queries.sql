@@ -174,7 +174,7 @@ UPDATE latest SET value = NULL, quality = %(bad)s WHERE point_id = %(point)s AND
 -- name: settle_latest
 -- The latest that stands.  Only a latest reading that this correction speaks of may move back: a newer one may have come in.
 INSERT INTO latest (point_id, at, value, quality)
-SELECT s.point_id, s.at, s.value, s.quality FROM standing s
+SELECT s.point_id, s.at, s.value, s.quality FROM effective_samples s
 WHERE s.point_id = %(point)s AND s.at >= %(since)s AND s.at <= %(until)s
   AND NOT EXISTS (SELECT FROM amendments a WHERE a.point_id = s.point_id AND a.at = s.at AND a.quality = %(bad)s)
 ORDER BY s.at DESC LIMIT 1

@@ -15,8 +15,8 @@ WITH taken AS (
     SELECT DISTINCT point_id, bucket FROM taken
 )
 INSERT INTO hourly (point_id, bucket, n, good_n, sum, min, max, first, first_at, last, last_at)
-SELECT h.point_id, h.bucket, s.n, s.good_n, s.sum, s.min, s.max, s.first, s.first_at, s.last, s.last_at
-FROM hours h CROSS JOIN LATERAL (
+SELECT h.point_id, h.bucket, coalesce(s.n, 0), coalesce(s.good_n, 0), s.sum, s.min, s.max, s.first, s.first_at, s.last, s.last_at
+FROM hours h LEFT JOIN LATERAL (
     SELECT count(*)::int AS n, count(value) FILTER (WHERE quality = ANY(%(good)s))::int AS good_n,
            sum(value) FILTER (WHERE quality = ANY(%(good)s)) AS sum, min(value) FILTER (WHERE quality = ANY(%(good)s)) AS min,
            max(value) FILTER (WHERE quality = ANY(%(good)s)) AS max,
@@ -24,10 +24,10 @@ FROM hours h CROSS JOIN LATERAL (
            min(at) FILTER (WHERE quality = ANY(%(good)s) AND value IS NOT NULL) AS first_at,
            (array_agg(value ORDER BY at DESC) FILTER (WHERE quality = ANY(%(good)s) AND value IS NOT NULL))[1] AS last,
            max(at) FILTER (WHERE quality = ANY(%(good)s) AND value IS NOT NULL) AS last_at
-    FROM standing
+    FROM effective_samples
     WHERE point_id = h.point_id AND at >= h.bucket AND at < h.bucket + interval '1 hour'
     GROUP BY point_id
-) s
+) s ON true
 ON CONFLICT (point_id, bucket) DO UPDATE SET n = excluded.n, good_n = excluded.good_n, sum = excluded.sum,
     min = excluded.min, max = excluded.max, first = excluded.first, first_at = excluded.first_at, last = excluded.last,
     last_at = excluded.last_at;

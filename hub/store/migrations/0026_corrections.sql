@@ -120,7 +120,7 @@ GRANT UPDATE (amended) ON points TO plantroom_app;
 
 -- Readings as they stand, for programs.  A scalar subquery, because it is looked up for amended points alone; an anti-join
 -- would be carried out for every sample.
-CREATE VIEW standing WITH (security_invoker = true) AS
+CREATE OR REPLACE VIEW effective_samples WITH (security_invoker = true) AS
     SELECT s.point_id, s.at, s.value, s.quality
     FROM points p JOIN samples s ON s.point_id = p.id
     WHERE NOT p.amended OR (SELECT a.at FROM amendments a WHERE a.point_id = s.point_id AND a.at = s.at) IS NULL
@@ -128,7 +128,17 @@ CREATE VIEW standing WITH (security_invoker = true) AS
     SELECT a.point_id, a.at, a.value, a.quality
     FROM points p JOIN amendments a ON a.point_id = p.id
     WHERE p.amended;
-GRANT SELECT ON standing TO plantroom_ingest;
+GRANT SELECT ON effective_samples TO plantroom_ingest, plantroom_reader;
+
+-- What a person read counts in rollups too.
+DO $$
+BEGIN
+    IF to_regprocedure('plantroom.roll(bigint[], timestamptz[], timestamptz[])') IS NOT NULL THEN
+        EXECUTE replace(pg_get_functiondef('plantroom.roll(bigint[], timestamptz[], timestamptz[])'::regprocedure),
+                        'e.quality = 192', 'e.quality IN (192, 216)');
+    END IF;
+END
+$$;
 
 -- Readings as they stand, for people.
 CREATE OR REPLACE VIEW readings WITH (security_barrier) AS
