@@ -69,5 +69,9 @@ SENTENCES = (
     N_("An exchange of this meter is recorded for this very moment already; withdraw that one first."),
     N_("An exchange of this meter was recorded for this moment meanwhile; take this one back."),
     N_("The correction that this one withdraws is no longer in force; take this one back."),
+    N_(
+        "This is not what is expected after the last reading. "
+        "Look again; if the face really shows it, say so below and send it again."
+    ),
     N_("Give the time like 2026-10-13 08:30, in the time of the site."),
 )

@@ -24,6 +24,14 @@ DAY = timedelta(days=1)
 BILLS_MAX = 100
 
 
+class UnfitError(InvalidError):
+    """An exchange that the readings around speak against; ``zh`` says the same in Chinese."""
+
+    def __init__(self, doubt: DoubtError) -> None:
+        super().__init__(f"This exchange does not fit the readings around it: {doubt.en}")
+        self.zh = f"换表记录与前后读数不符：{doubt.zh}"
+
+
 @dataclass(frozen=True, slots=True)
 class Tried:
     """The course of a counter as it stands and as it would stand, over the days concerned."""
@@ -49,12 +57,12 @@ async def tried(tx: Transaction, held: Plan) -> Tried | None:
 
 
 def check_exchange(found: Tried | None) -> None:
-    """Compare the faces that a person tells with the readings around; raises InvalidError with what does not fit."""
+    """Compare the faces that a person tells with the readings around; raises UnfitError with what does not fit."""
     if found is None or not any(reading.quality.usable for reading in found.after.readings):
         return  # a meter without readings: there is nothing to compare with
     course = series(found.after)
     if isinstance(course, DoubtError):
-        raise InvalidError(f"This exchange does not fit the readings around it: {course.en}")
+        raise UnfitError(course)
 
 
 def told(held: Plan, found: Tried | None) -> tuple[dict[str, Any], ...]:

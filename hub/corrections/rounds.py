@@ -21,6 +21,10 @@ STALE = timedelta(hours=26)  # without a reading for so long somebody walks to t
 LOOK_BACK = timedelta(days=400)
 DUE_MAX = 500
 BY_HAND = "read by hand"
+UNLIKELY = (
+    "This is not what is expected after the last reading. "
+    "Look again; if the face really shows it, say so below and send it again."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +71,7 @@ async def enter(tx: Transaction, point_id: int, read: Entered, now: datetime) ->
     found = await meter(tx, point_id, now)
     likely = _expected(found.target, found.due, read.at)
     if likely is not None and not read.sure and _unlikely(read.value, likely):
-        raise ConflictError(
-            f"The last reading was {likely.low:f}, so {likely.low:f} to {likely.high:f} is expected, "
-            f"not {read.value:f}. Look again; if the face really shows it, say so below and send it again."
-        )
+        raise ConflictError(UNLIKELY)
     wish = Wish(
         read.id, Kind.ADD, found.target.code, read.remark.strip() or BY_HAND, read.at, read.at, read.value,
         photo=read.photo,

@@ -128,7 +128,7 @@ async def test_a_round_asks_about_an_unlikely_face_and_enters_it_when_somebody_i
         found = await rounds.meter(tx, point, NOW)
         assert found.expected is not None
         assert found.expected.low == Decimal("1142.00")
-        with pytest.raises(ConflictError, match="is expected"):
+        with pytest.raises(ConflictError, match="not what is expected"):
             await rounds.enter(tx, point, Entered(uuid4(), Decimal(900), NOW), NOW)
         with pytest.raises(InvalidError, match="not on the face"):
             await rounds.enter(tx, point, Entered(uuid4(), Decimal(-1), NOW, sure=True), NOW)

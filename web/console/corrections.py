@@ -1,6 +1,7 @@
 """Corrections: the list, one correction's life, asking for one with its effect shown before; meter exchanges."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -14,6 +15,7 @@ from fastapi.responses import HTMLResponse
 
 from hub.access.rights import Right
 from hub.corrections import service as corrections
+from hub.corrections.effect import UnfitError
 from hub.corrections.plan import plan, target
 from hub.corrections.rows import Correction, Kind, Line, Swap, Target, Wish
 from hub.errors import InvalidError
@@ -116,6 +118,16 @@ def number(text: str) -> Decimal:
         raise InvalidError("Give the value as a number, for example 1234.5.") from None
 
 
+@asynccontextmanager
+async def fitting(visit: Visit) -> AsyncIterator[Transaction]:
+    """Open the request's transaction; why an exchange does not fit is said in the visitor's language."""
+    try:
+        async with visit.transaction() as tx:
+            yield tx
+    except UnfitError as unfit:
+        raise InvalidError(unfit.zh if visit.language == "zh" else str(unfit)) from None
+
+
 async def section(tx: Transaction, point_id: int, start: datetime, end: datetime) -> dict[str, Any]:
     """Give what the table of readings on a point's page needs."""
     found = await corrections.readings_between(tx, point_id, start, end, READINGS_SHOWN_MAX)
@@ -143,7 +155,7 @@ async def export(visit: PointsVisit, asked: Annotated[Asked, Depends()]) -> Resp
 @router.get("/corrections/new")
 async def new(visit: EnterVisit, wanted: Annotated[Wanted, Depends()]) -> HTMLResponse:
     """Show the form of a correction, and what it would change as soon as enough is said."""
-    async with visit.transaction() as tx:
+    async with fitting(visit) as tx:
         found = await target(tx, wanted.point)
         held = await plan(tx, wanted.wish(found.zone, "-", uuid4()), visit.now) if wanted.whole else None
         said = {
@@ -163,7 +175,7 @@ async def ask(
 ) -> Response:
     """Ask for the correction that the address says; it is in force at once where nobody else has to agree."""
     kept = await taken(photo)
-    async with visit.transaction() as tx:
+    async with fitting(visit) as tx:
         zone = (await target(tx, wanted.point)).zone
         wish = wanted.wish(zone, reason, id)
         made = await corrections.propose(tx, _with(wish, kept), visit.now)

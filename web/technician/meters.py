@@ -14,7 +14,7 @@ from hub.corrections import rounds
 from hub.corrections.plan import target
 from hub.corrections.rounds import Entered
 from hub.corrections.rows import Swap
-from web.console.corrections import local, moment, number
+from web.console.corrections import fitting, local, moment, number
 from web.photos import taken
 from web.session import Needs, Visit
 
@@ -90,7 +90,7 @@ async def exchange(
     """Record that the meter was exchanged or reset."""
     kept = await taken(photo)
     swap = Swap(number(final), number(initial), number(multiplier), serial_before, serial)
-    async with visit.transaction() as tx:
+    async with fitting(visit) as tx:
         zone = (await target(tx, None, point_id)).zone
         entered = Entered(told.id, None, told.when(zone, visit.now), told.remark, sure=True, photo=kept)
         await rounds.exchange(tx, point_id, swap, entered, visit.now)
