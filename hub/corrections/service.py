@@ -40,6 +40,13 @@ NUMBER_MAX = 2**63 - 1
 FORBIDDEN = "Your role does not include correcting readings; ask an engineer."
 USED = "This id was used for another correction; take a new one."
 WHY = f"Say in 1 to {REASON_CHARACTERS_MAX} characters why."
+SAID = {  # to approvers of both languages
+    Kind.DISPUTE: "标记坏值 / dispute readings",
+    Kind.REPLACE: "替换读数 / replace a reading",
+    Kind.ADD: "补录读数 / add a reading",
+    Kind.EXCHANGE: "换表或复位 / meter exchange or reset",
+    Kind.WITHDRAW: "撤销更正 / withdraw a correction",
+}
 BY_HAND = frozenset({Kind.ADD, Kind.EXCHANGE})  # what a technician at the meter records
 
 
@@ -179,13 +186,14 @@ async def subject(tx: Transaction, found: Correction) -> Subject:
     swap = await exchange(tx, found)
     shown = await lines(tx, found, LINES_AGREED_MAX)
     content: dict[str, Any] = {
-        "correction": found.number, "kind": found.kind, "point": found.point, "from": found.first_at,
+        "correction": found.number, "kind": SAID[Kind(found.kind)], "point": found.point, "from": found.first_at,
         "to": found.last_at, "reason": found.reason, "readings": found.lines,
         "lines": [f"{one.at:%Y-%m-%d %H:%M:%S} UTC: {_face(one.before_value)} → {_face(one.value)}" for one in shown],
         "exchange": None if swap is None else {key: value for key, value in asdict(swap).items() if value is not None},
-        "effect": [f"{day['day']}: {day['before']} → {day['after']}" for day in found.effect],
+        "effect": [f"{day['day']}: {day['before'] or '–'} → {day['after'] or '–'} {day['unit']}" for day in found.effect],
         "bills": found.bills, "photo": found.photo_sha256, "digest": found.digest,
     }  # fmt: skip
+    content = {name: held for name, held in content.items() if held not in (None, [], 0)}
     return Subject(
         KIND, str(found.id), f"读数更正 {found.number}：{found.point}", f"Correction {found.number} of {found.point}",
         content, site_id=found.site_id, building_id=found.building_id, link=f"/corrections/{found.number}",

@@ -67,3 +67,13 @@ def test_a_query_gives_the_columns_of_its_row_class(module: str, row: str, name:
         described = connection.pgconn.describe_prepared(b"")
         columns = [(described.fname(i) or b"").decode() for i in range(described.nfields)]
     assert sorted(columns) == sorted(fields)
+
+
+SIGN_OF_LIFE = "hub.alarms.silent"  # what a person read is no sign of life of a device
+
+
+@pytest.mark.parametrize("package", SLICES)
+def test_what_a_person_read_counts_wherever_a_good_reading_does(package: str) -> None:
+    """``quality = ANY(%(good)s)`` with ``rules.model.quality.USABLE``, never one quality alone."""
+    alone = [name for name, query in queries(package).items() if re.search(rb"quality = (%\(good\)s|192)", query)]
+    assert [name for name in alone if f"{package}.{name}" != SIGN_OF_LIFE] == []

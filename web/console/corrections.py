@@ -27,7 +27,7 @@ from web.session import Needs, PointsVisit, Visit, zone_of
 
 router = APIRouter()
 STAGES = ("waiting", "ready", "refused", "in_force", "withdrawn")
-READINGS_SHOWN_MAX = 50
+READINGS_SHOWN_MAX = 30
 NO_TIME = "Give the time like 2026-10-13 08:30, in the time of the site."
 YEARS = range(2000, 2100)
 CorrectVisit = Annotated[Visit, Depends(Needs(Right.CORRECT_READINGS))]

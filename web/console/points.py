@@ -16,7 +16,7 @@ from hub.readings.query import Resolution
 from hub.readings.rows import Latest
 from hub.store.database import Transaction
 from rules.model.period import Period, days_period
-from rules.model.quality import Quality
+from rules.model.quality import USABLE, Quality
 from web.console import commands, corrections
 from web.console.neighbours import around
 from web.export import table
@@ -33,7 +33,7 @@ def _lets_through(row: Latest, filters: Mapping[str, str]) -> bool:
     said = f"{row.point} {row.device_name_zh} {row.device_name_en} {row.space}".lower()
     if not all(word in said for word in wanted.split()):
         return False
-    return filters.get("show") != "doubtful" or row.quality != Quality.GOOD
+    return filters.get("show") != "doubtful" or row.quality not in USABLE
 
 
 async def latest(tx: Transaction, filters: Mapping[str, str]) -> list[Latest]:
