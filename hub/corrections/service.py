@@ -190,7 +190,9 @@ async def subject(tx: Transaction, found: Correction) -> Subject:
         "to": found.last_at, "reason": found.reason, "readings": found.lines,
         "lines": [f"{one.at:%Y-%m-%d %H:%M:%S} UTC: {_face(one.before_value)} → {_face(one.value)}" for one in shown],
         "exchange": None if swap is None else {key: value for key, value in asdict(swap).items() if value is not None},
-        "effect": [f"{day['day']}: {day['before'] or '–'} → {day['after'] or '–'} {day['unit']}" for day in found.effect],
+        "effect": [
+            f"{day['day']}: {day['before'] or '–'} → {day['after'] or '–'} {day['unit']}" for day in found.effect
+        ],
         "bills": found.bills, "photo": found.photo_sha256, "digest": found.digest,
     }  # fmt: skip
     content = {name: held for name, held in content.items() if held not in (None, [], 0)}
