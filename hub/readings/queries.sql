@@ -112,7 +112,7 @@ SELECT count(*) FROM (
 
 -- name: raw_columns
 SELECT array_agg(extract(epoch FROM at)::float8) AS at,
-       array_agg(CASE WHEN quality = %(good)s THEN value END) AS value
+       array_agg(CASE WHEN quality = ANY(%(good)s) THEN value END) AS value
 FROM (SELECT at, value, quality FROM readings
       WHERE point_id = %(point)s AND at >= %(start)s AND at < %(end)s
       ORDER BY at

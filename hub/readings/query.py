@@ -13,7 +13,7 @@ from hub.readings.service import PERIOD_MOST, RAW_CHART_MOST
 from hub.store.database import Transaction
 from hub.store.sql import queries
 from rules.model.period import Period
-from rules.model.quality import Quality
+from rules.model.quality import USABLE
 
 SQL = queries(__package__)
 POINTS_MOST = 100  # of one question about a range
@@ -139,7 +139,7 @@ async def draw(tx: Transaction, of: Point, period: Period, resolution: Resolutio
 
 async def _readings(tx: Transaction, of: Point, period: Period) -> RawColumns:
     span = {"point": of.id, "start": period.start, "end": period.end}
-    asked = {**span, "good": int(Quality.GOOD), "most": CHART_READINGS_MOST + 1}
+    asked = {**span, "good": list(USABLE), "most": CHART_READINGS_MOST + 1}
     return await tx.one(RawColumns, SQL["raw_columns"], asked, what="reading")
 
 
