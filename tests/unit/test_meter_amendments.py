@@ -38,7 +38,7 @@ def test_amendments_lie_over_readings_and_what_shall_not_stand_is_gone() -> None
 
 
 def test_a_wrong_reading_taken_out_makes_its_day_certain_and_leaves_the_next_as_it_was() -> None:
-    held = readings(*[100.0 + n for n in range(12)], 9_000.0, *[112.0 + n for n in range(1, 40)])
+    held = readings(*[100.0 + n for n in range(12)], 9_000.0, *[112.0 + n for n in range(1, 30)])
     then = amended(held, [Amendment(DAY + 12 * HOUR, None, Quality.BAD)], "M.energy")
     one, other = daily(Course(held, METER), Course(then, METER), [FIRST, FIRST + timedelta(days=1)], SHANGHAI)
     assert isinstance(one.before, DoubtError)
