@@ -1,6 +1,6 @@
 """The doctor's look at what a database grows by: a replica that answers questions, and nodes that share the series."""
 
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import psycopg
@@ -26,8 +26,10 @@ def checks(settings: Settings) -> list[Check]:
 
 
 def _replica(dsn: str, replica: str) -> Check:
+    primary: tuple[Any, ...] = ()
+    with suppress(psycopg.Error):  # its own line says so
+        primary = _asked(dsn, WRITTEN) if dsn else ()
     try:
-        primary = _asked(dsn, WRITTEN) if dsn else None
         standing_by, replayed, system = _asked(replica, REPLAYED)
         age_s = _asked(replica, AGE)[0]
     except psycopg.Error as error:
@@ -35,9 +37,9 @@ def _replica(dsn: str, replica: str) -> Check:
         return _poor(found, "Start the replica, or correct PLANTROOM_REPLICA_DSN.")
     if not standing_by:
         return _poor("a server that takes writes, no replica", "Point PLANTROOM_REPLICA_DSN at a hot standby.")
-    if primary is not None and primary[1] != system:
+    if primary and primary[1] != system:
         return _poor("follows another server than PLANTROOM_DATABASE_DSN", "Make it anew from ours with pg_basebackup.")
-    lacks = max(primary[0] - replayed, 0) if primary is not None else 0
+    lacks = max(primary[0] - replayed, 0) if primary else 0
     if lacks and (age_s is None or age_s > LAG_MOST_S):
         behind = "since its start" if age_s is None else f"{age_s:.0f} s"
         return _poor(f"lacks {lacks} bytes, its last transaction is old ({behind})", "Look at its log and its disk.")

@@ -23,10 +23,12 @@ SPEAKERS = ("plantroom_ingest", "plantroom_app")  # the roles under which transa
 LOCK_TIMEOUT_S = 60
 SHARDS = 32  # per table, and per partition: the most workers that can share it
 SHARDS_MOST = 256
+OLDEST = 12  # plans outer joins of what stays with what is spread
 
 _PRESENT = b"SELECT extversion FROM pg_extension WHERE extname = 'citus'"
 _HYPER = b"SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'"
-_WORKERS = b"SELECT nodename || ':' || nodeport FROM pg_dist_node WHERE groupid <> 0 AND isactive ORDER BY 1"
+_WORKERS = b"SELECT nodename || ':' || nodeport FROM pg_dist_node WHERE groupid <> 0 AND isactive "
+    b"AND noderole = 'primary' ORDER BY 1"
 _GROUP = b"SELECT groupid FROM pg_dist_local_group"
 _HOLDS_SHARDS = b"SELECT EXISTS (SELECT FROM pg_dist_node WHERE groupid = 0 AND shouldhaveshards)"
 _SPREAD = (
@@ -116,11 +118,14 @@ def prove(hub_dsn: str) -> None:
 
 def _check(connection: Connection) -> list[str]:
     """Give the tables to spread; raises SpreadError where this cannot be the coordinator of a plain store."""
-    if version(connection) is None:
+    found = version(connection)
+    if found is None:
         raise SpreadError(
             "This database has no Citus: CREATE EXTENSION citus on every node and citus_add_node() for each worker, or "
             "stay with one server."
         )
+    if int(found.partition(".")[0]) < OLDEST:
+        raise SpreadError(f"Citus {found} is too old for the questions asked here; use {OLDEST} or newer.")
     if _value(connection, _GROUP) != 0:
         raise SpreadError("This is a worker; give the DSN of the coordinator.")
     if not workers(connection):

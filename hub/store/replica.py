@@ -65,6 +65,7 @@ class Replica:
         self._system: int | None = None  # which cluster the primary is of
         self._distance = Distance()
         self._said = ""
+        self._closing = False
         self._watching: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -75,6 +76,7 @@ class Replica:
 
     async def close(self) -> None:
         """Stop looking and close all connections."""
+        self._closing = True
         if self._watching is not None:
             self._watching.cancel()
             with suppress(asyncio.CancelledError):
@@ -86,7 +88,7 @@ class Replica:
         self._judge(f"does not answer ({type(error).__name__})")
 
     async def _watch(self) -> None:
-        while True:
+        while not self._closing:  # a wait for a connection may swallow the cancellation
             await self._ask_primary()
             try:
                 self._judge(await self._look())

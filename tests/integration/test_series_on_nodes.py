@@ -28,7 +28,7 @@ from hub.store.series import SERIES
 from rules.model.period import Period
 from tests.builders import ENGINEER, Dsns, Park, register_park, site_file
 
-DSN = os.environ.get("PLANTROOM_TEST_CITUS_DSN", "")
+DSN = os.environ.pop("PLANTROOM_TEST_CITUS_DSN", "")  # no setting: the programs refuse what they do not know
 PASSWORD = "only for tests"
 START = datetime(2026, 2, 2, tzinfo=UTC)
 CODE, OTHER = "EM-A-MAIN.energy", "EM-A-MAIN.power"
