@@ -3,6 +3,7 @@
 Nothing in a file is believed: its size, how many rows and columns it has and what it unpacks to are bounded.
 """
 
+import codecs
 import csv
 import io
 import re
@@ -19,14 +20,15 @@ from openpyxl.utils.exceptions import InvalidFileException
 
 from hub.errors import InvalidError
 
-FILE_BYTES_MAX = 32_000_000
+FILE_BYTES_MAX = 64_000_000  # a million rows of a long file are some 45 MB
 ROWS_MAX = 1_000_000
 COLUMNS_MAX = 250
 UNPACKED_BYTES_MAX = 400_000_000  # a million rows of three cells are some 150 MB of XML
 STRINGS_BYTES_MAX = 60_000_000  # of the table of texts, which is held in memory
 PARTS_MAX = 1_000
 FIELD_CHARACTERS_MAX = 1_000
-SAMPLE_CHARACTERS = 4_096
+SAMPLE_BYTES = 4_096
+PIECE_BYTES = 1_000_000
 
 Cell = str | float | datetime | None
 Rows = Iterator[tuple[int, list[Cell]]]
@@ -47,7 +49,7 @@ FAILURES = (
     AttributeError, EOFError, OSError, NotImplementedError, RuntimeError, OverflowError, struct.error,
 )  # fmt: skip
 # A decimal comma between two separators that are none.
-_DECIMAL_COMMA = re.compile(r"(?:^|[;\t])\"?-?\d+(?:\.\d{3})*,\d+\"?(?=[;\t\r\n]|\Z)", re.MULTILINE)
+_DECIMAL_COMMA = re.compile(rb"(?:^|[;\t])\"?-?\d+(?:\.\d{3})*,\d+\"?(?=[;\t\r\n]|\Z)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +74,34 @@ def opened(body: bytes) -> Sheet:
 
 
 def _text(body: bytes) -> Sheet:
-    text = _decoded(body)
-    separator = _separator(text[:SAMPLE_CHARACTERS])
-    comma = separator != "," and _DECIMAL_COMMA.search(text) is not None
-    return Sheet(_lines(text, separator), comma)
+    body, encoding = _encoded(body)
+    separator = _separator(body[:SAMPLE_BYTES].decode(encoding, "ignore"))
+    comma = separator != "," and _DECIMAL_COMMA.search(body) is not None
+    return Sheet(_lines(io.TextIOWrapper(io.BytesIO(body), encoding, newline=""), separator), comma)
 
 
-def _decoded(body: bytes) -> str:
-    wide = body.startswith((b"\xff\xfe", b"\xfe\xff"))
-    for encoding in ["utf-16"] if wide else ["utf-8-sig", "gb18030"]:  # the last is what GBK has grown into
+def _encoded(body: bytes) -> tuple[bytes, str]:
+    """Give a text and what it is written in, one of those that write ASCII as it is; it is never decoded whole."""
+    if body.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
-            text = body.decode(encoding)
+            body = body.decode("utf-16").encode()
         except UnicodeDecodeError:
-            continue
-        if "\x00" not in text:
-            return text
+            raise InvalidError(NO_TEXT) from None
+    for encoding in ("utf-8-sig", "gb18030"):  # the latter is what GBK has grown into
+        if b"\x00" not in body and _decodes(body, encoding):
+            return body, encoding
     raise InvalidError(NO_TEXT)
+
+
+def _decodes(body: bytes, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for start in range(0, len(body), PIECE_BYTES):
+            decoder.decode(body[start : start + PIECE_BYTES])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _separator(sample: str) -> str:
@@ -96,8 +110,8 @@ def _separator(sample: str) -> str:
     return max(";\t,", key=lambda sign: (bare.count(sign), sign == ","))
 
 
-def _lines(text: str, separator: str) -> Rows:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+def _lines(text: io.TextIOWrapper, separator: str) -> Rows:
+    reader = csv.reader(text, delimiter=separator)
     rows = 0
     try:
         for fields in reader:

@@ -177,7 +177,7 @@ def test_too_many_rows_and_bytes_are_refused(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(InvalidError, match="at most 1000000 rows"):
         found(HEAD + "EM-1.power,2026-01-02 00:15,1\n" * 4)
     monkeypatch.setattr(history_cells, "FILE_BYTES_MAX", 10)
-    with pytest.raises(InvalidError, match="at most 32 MB"):
+    with pytest.raises(InvalidError, match="at most 64 MB"):
         found(HEAD)
 
 
