@@ -133,7 +133,7 @@ def _book(body: bytes) -> Sheet:
             book = load_workbook(io.BytesIO(body), read_only=True)
         sheet = book.worksheets[0]
         sheet.reset_dimensions()  # what the file says of itself may be anything
-        rows = sheet.iter_rows(values_only=True, max_col=COLUMNS_MAX + 1)
+        rows = sheet.iter_rows(values_only=True)  # as wide as each row is: a file may skip a million rows
     except FAILURES:
         raise InvalidError(BROKEN) from None
     return Sheet(_cells(rows), epoch=book.epoch)
@@ -157,7 +157,7 @@ def _cells(rows: Iterator[tuple[object, ...]]) -> Rows:
         for number, values in enumerate(rows, 1):
             if number > ROWS_MAX + 1:
                 raise InvalidError(TOO_LONG)
-            if len(values) > COLUMNS_MAX and values[COLUMNS_MAX] is not None:
+            if len(values) > COLUMNS_MAX:
                 raise InvalidError(TOO_WIDE)
             yield number, [_cell(value) for value in values]
     except FAILURES:
