@@ -24,7 +24,7 @@ class Body:
 FORM = Body(1_000_000, 30.0)
 UPLOADS = {
     "/api/stills": Body(8_000_000, 120.0),
-    "/readings/import": Body(33_000_000, 300.0),
+    "/readings/import": Body(65_000_000, 600.0),
     "/corrections": Body(9_000_000, 120.0),  # a photo of the meter and the rest of the form
     "/meters": Body(9_000_000, 120.0),
 }  # by the start of the path

@@ -91,7 +91,7 @@ def answer(wanted: Asked, body: dict[str, Any], *, mark: object = None) -> Respo
     """
     text = _json(body)
     tag = f'W/"{hashlib.sha256(text if mark is None else _json(mark)).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache", **VARY}
+    headers = {"ETag": tag, **VARY}
     known = [one.strip().removeprefix("W/") for one in wanted.known.split(",")]
     if tag.removeprefix("W/") in known or wanted.known.strip() == "*":
         return Response(status_code=304, headers=headers)

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import IO, Self
 
 from openpyxl import Workbook
@@ -17,6 +18,7 @@ from rules.model.sheet import cell_text
 
 BOM = "\ufeff"  # without it a spreadsheet takes Chinese for Latin-1
 PIECE_BYTES = 65_536
+TEXTS_KEPT = 5_000  # the same codes and units stand in every row
 _ILLEGAL: re.Pattern[str] = ILLEGAL_CHARACTERS_RE
 Cell = str | int | float | None
 
@@ -31,7 +33,12 @@ def cell(value: object) -> Cell:
         return float(value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value if isinstance(value, int | float) else cell_text(_ILLEGAL.sub("\ufffd", str(value)))
+    return value if isinstance(value, int | float) else _safe(str(value))
+
+
+@lru_cache(maxsize=TEXTS_KEPT)
+def _safe(text: str) -> str:
+    return cell_text(_ILLEGAL.sub("\ufffd", text))
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:

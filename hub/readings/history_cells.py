@@ -3,6 +3,7 @@
 Nothing in a file is believed: its size, how many rows and columns it has and what it unpacks to are bounded.
 """
 
+import codecs
 import csv
 import io
 import re
@@ -19,14 +20,15 @@ from openpyxl.utils.exceptions import InvalidFileException
 
 from hub.errors import InvalidError
 
-FILE_BYTES_MAX = 32_000_000
+FILE_BYTES_MAX = 64_000_000  # a million rows of a long file are some 45 MB
 ROWS_MAX = 1_000_000
 COLUMNS_MAX = 250
 UNPACKED_BYTES_MAX = 400_000_000  # a million rows of three cells are some 150 MB of XML
 STRINGS_BYTES_MAX = 60_000_000  # of the table of texts, which is held in memory
 PARTS_MAX = 1_000
 FIELD_CHARACTERS_MAX = 1_000
-SAMPLE_CHARACTERS = 4_096
+SAMPLE_BYTES = 4_096
+PIECE_BYTES = 1_000_000
 
 Cell = str | float | datetime | None
 Rows = Iterator[tuple[int, list[Cell]]]
@@ -47,7 +49,7 @@ FAILURES = (
     AttributeError, EOFError, OSError, NotImplementedError, RuntimeError, OverflowError, struct.error,
 )  # fmt: skip
 # A decimal comma between two separators that are none.
-_DECIMAL_COMMA = re.compile(r"(?:^|[;\t])\"?-?\d+(?:\.\d{3})*,\d+\"?(?=[;\t\r\n]|\Z)", re.MULTILINE)
+_DECIMAL_COMMA = re.compile(rb"(?:^|[;\t])\"?-?\d+(?:\.\d{3})*,\d+\"?(?=[;\t\r\n]|\Z)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +74,34 @@ def opened(body: bytes) -> Sheet:
 
 
 def _text(body: bytes) -> Sheet:
-    text = _decoded(body)
-    separator = _separator(text[:SAMPLE_CHARACTERS])
-    comma = separator != "," and _DECIMAL_COMMA.search(text) is not None
-    return Sheet(_lines(text, separator), comma)
+    body, encoding = _encoded(body)
+    separator = _separator(body[:SAMPLE_BYTES].decode(encoding, "ignore"))
+    comma = separator != "," and _DECIMAL_COMMA.search(body) is not None
+    return Sheet(_lines(io.TextIOWrapper(io.BytesIO(body), encoding, newline=""), separator), comma)
 
 
-def _decoded(body: bytes) -> str:
-    wide = body.startswith((b"\xff\xfe", b"\xfe\xff"))
-    for encoding in ["utf-16"] if wide else ["utf-8-sig", "gb18030"]:  # the last is what GBK has grown into
+def _encoded(body: bytes) -> tuple[bytes, str]:
+    """Give a text and what it is written in, one of those that write ASCII as it is; it is never decoded whole."""
+    if body.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
-            text = body.decode(encoding)
+            body = body.decode("utf-16").encode()
         except UnicodeDecodeError:
-            continue
-        if "\x00" not in text:
-            return text
+            raise InvalidError(NO_TEXT) from None
+    for encoding in ("utf-8-sig", "gb18030"):  # the latter is what GBK has grown into
+        if b"\x00" not in body and _decodes(body, encoding):
+            return body, encoding
     raise InvalidError(NO_TEXT)
+
+
+def _decodes(body: bytes, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for start in range(0, len(body), PIECE_BYTES):
+            decoder.decode(body[start : start + PIECE_BYTES])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _separator(sample: str) -> str:
@@ -96,8 +110,8 @@ def _separator(sample: str) -> str:
     return max(";\t,", key=lambda sign: (bare.count(sign), sign == ","))
 
 
-def _lines(text: str, separator: str) -> Rows:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+def _lines(text: io.TextIOWrapper, separator: str) -> Rows:
+    reader = csv.reader(text, delimiter=separator)
     rows = 0
     try:
         for fields in reader:
@@ -119,7 +133,7 @@ def _book(body: bytes) -> Sheet:
             book = load_workbook(io.BytesIO(body), read_only=True)
         sheet = book.worksheets[0]
         sheet.reset_dimensions()  # what the file says of itself may be anything
-        rows = sheet.iter_rows(values_only=True, max_col=COLUMNS_MAX + 1)
+        rows = sheet.iter_rows(values_only=True)  # as wide as each row is: a file may skip a million rows
     except FAILURES:
         raise InvalidError(BROKEN) from None
     return Sheet(_cells(rows), epoch=book.epoch)
@@ -143,7 +157,7 @@ def _cells(rows: Iterator[tuple[object, ...]]) -> Rows:
         for number, values in enumerate(rows, 1):
             if number > ROWS_MAX + 1:
                 raise InvalidError(TOO_LONG)
-            if len(values) > COLUMNS_MAX and values[COLUMNS_MAX] is not None:
+            if len(values) > COLUMNS_MAX:
                 raise InvalidError(TOO_WIDE)
             yield number, [_cell(value) for value in values]
     except FAILURES:

@@ -27,8 +27,10 @@ OLDEST = 12  # plans outer joins of what stays with what is spread
 
 _PRESENT = b"SELECT extversion FROM pg_extension WHERE extname = 'citus'"
 _HYPER = b"SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'"
-_WORKERS = b"SELECT nodename || ':' || nodeport FROM pg_dist_node WHERE groupid <> 0 AND isactive "
+_WORKERS = (
+    b"SELECT nodename || ':' || nodeport FROM pg_dist_node WHERE groupid <> 0 AND isactive "
     b"AND noderole = 'primary' ORDER BY 1"
+)
 _GROUP = b"SELECT groupid FROM pg_dist_local_group"
 _HOLDS_SHARDS = b"SELECT EXISTS (SELECT FROM pg_dist_node WHERE groupid = 0 AND shouldhaveshards)"
 _SPREAD = (

@@ -1,15 +1,19 @@
 """History from files: the dry run writes nothing, the word stores it once, nothing that is there changes."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
+from deploy.cli import app
 from hub.assets import service as assets
 from hub.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from hub.ingest import history
@@ -17,6 +21,7 @@ from hub.ingest.rows import Import
 from hub.store.database import Actor, Database, Transaction
 from rules.model.site import Organisation
 from tests.builders import ENGINEER, Park, acting
+from tests.conftest import HUB_PASSWORD
 
 NOW = datetime(2026, 11, 29, 4, tzinfo=UTC)
 CODE, OTHER = "EM-A-MAIN.energy", "EM-A-MAIN.power"
@@ -166,3 +171,22 @@ async def test_long_files_are_compared_and_stored_in_parts(
     assert ask(park, "SELECT point_id, count(*) FROM samples GROUP BY 1 ORDER BY 1") == sorted(
         (park.points[code], 50) for code in (CODE, OTHER)
     )
+
+
+async def test_the_command_line_brings_a_file_too(database: Database, park: Park, tmp_path: Path) -> None:
+    (tmp_path / "hub-password").write_text(HUB_PASSWORD)
+    file, problems = tmp_path / "old.csv", tmp_path / "problems.csv"
+    file.write_bytes(FILE + b"NO.such,2026-11-01 00:00,1\n")
+    told = {"PLANTROOM_DATABASE_DSN": park.dsns.owner, "PLANTROOM_DATA": str(tmp_path)}
+
+    async def run(*words: str) -> str:
+        asked = ["readings", "import", str(file), "--site", "RIVERSIDE", *words]
+        done = await asyncio.to_thread(CliRunner().invoke, app, asked, env=told)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert "9 would be stored" in await run("--dry-run", "--problems", str(problems))
+    assert "There is no such point 'NO.such' at RIVERSIDE." in problems.read_text()
+    assert ask(park, "SELECT count(*) FROM samples") == [(0,)]
+    assert "10 readings, 9 stored, 0 known already, 0 contradicted by what is stored, 1 refused." in await run()
+    assert "9 known already" in await run("--dry-run")

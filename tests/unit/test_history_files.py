@@ -2,11 +2,15 @@
 
 import io
 import zipfile
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from openpyxl import Workbook
 
 from hub.errors import InvalidError
@@ -172,12 +176,52 @@ def test_a_spreadsheet_that_unpacks_to_too_much_is_refused_unread() -> None:
         found(file.getvalue())
 
 
+def rewritten(part: str, change: Callable[[bytes], bytes]) -> bytes:
+    """A spreadsheet one part of which is changed."""
+    whole, out = book([["point", "at", "value"], ["EM-1.power", "2026-01-02 00:15", 1]]), io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole)) as taken, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
+        for one in taken.infolist():
+            body = taken.read(one)
+            made.writestr(one.filename, change(body) if one.filename == part else body)
+    return out.getvalue()
+
+
+FOREIGN = b'<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>'
+ENTITIES = b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaaaaaaaaaaaa">' + b"".join(
+    b'<!ENTITY %c "%s">' % (98 + n, b"&%c;" % (97 + n) * 20) for n in range(8)
+)
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (lambda text: ENTITIES + b"]>" + text.replace(b"<v>1</v>", b"<v>&i;</v>"), "cannot be read"),
+    (lambda text: FOREIGN + text.replace(b"<v>1<", b"<v>&e;<"), "cannot be read"),
+    (lambda text: text.replace(b'r="C2"', b'r="XFD2"'), "at most 250 columns"),
+    (lambda text: text.replace(b'r="C2"', b'r="ZZZZZZZZZ2"'), "cannot be read"),
+    (lambda text: text.replace(b'<row r="2"', b'<row r="99999999999"'), "rows; cut it"),
+    (lambda text: text[: len(text) // 2], "cannot be read"),
+])  # fmt: skip
+def test_a_hostile_spreadsheet_is_refused(
+    change: Callable[[bytes], bytes], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_cells, "ROWS_MAX", 1_000)
+    with pytest.raises(InvalidError, match=said):
+        found(rewritten("xl/worksheets/sheet1.xml", change))
+
+
+@given(
+    st.binary(max_size=300), st.sampled_from([b"", b"point,at,value\n", b"at;EM-1.power\n", b"PK\x03\x04", b"\xff\xfe"])
+)
+def test_no_bytes_break_it(body: bytes, head: bytes) -> None:
+    with suppress(InvalidError):
+        found(head + body)
+
+
 def test_too_many_rows_and_bytes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history_cells, "ROWS_MAX", 3)
     with pytest.raises(InvalidError, match="at most 1000000 rows"):
         found(HEAD + "EM-1.power,2026-01-02 00:15,1\n" * 4)
     monkeypatch.setattr(history_cells, "FILE_BYTES_MAX", 10)
-    with pytest.raises(InvalidError, match="at most 32 MB"):
+    with pytest.raises(InvalidError, match="at most 64 MB"):
         found(HEAD)
 
 
