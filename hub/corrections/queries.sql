@@ -23,8 +23,8 @@ ORDER BY r.at LIMIT %(most)s;
 SELECT %(at)s::timestamptz AS at, o.value AS original_value, o.quality AS original_quality, r.value AS before_value,
        r.quality AS before_quality, NULL::double precision AS value, NULL::smallint AS quality
 FROM (SELECT) one
-LEFT JOIN readings r ON r.point_id = %(point)s AND r.at = %(at)s
-LEFT JOIN original_readings o ON o.point_id = %(point)s AND o.at = %(at)s;
+LEFT JOIN (SELECT value, quality FROM readings WHERE point_id = %(point)s AND at = %(at)s) r ON true
+LEFT JOIN (SELECT value, quality FROM original_readings WHERE point_id = %(point)s AND at = %(at)s) o ON true;
 
 -- name: lines_without
 -- How the moments of a correction stand, and how they would stand without it.
@@ -32,8 +32,12 @@ SELECT l.at, o.value AS original_value, o.quality AS original_quality, r.value A
        r.quality AS before_quality, CASE WHEN x.quality IS NULL THEN o.value ELSE x.value END AS value,
        coalesce(x.quality, o.quality) AS quality
 FROM correction_lines l
-LEFT JOIN readings r ON r.point_id = %(point)s AND r.at = l.at AND r.at >= %(first)s AND r.at <= %(last)s
-LEFT JOIN original_readings o ON o.point_id = %(point)s AND o.at = l.at AND o.at >= %(first)s AND o.at <= %(last)s
+LEFT JOIN (
+    SELECT at, value, quality FROM readings WHERE point_id = %(point)s AND at >= %(first)s AND at <= %(last)s
+) r ON r.at = l.at
+LEFT JOIN (
+    SELECT at, value, quality FROM original_readings WHERE point_id = %(point)s AND at >= %(first)s AND at <= %(last)s
+) o ON o.at = l.at
 LEFT JOIN LATERAL (
     SELECT m.value, m.quality FROM correction_lines m JOIN corrections c ON c.id = m.correction_id
     WHERE m.at = l.at AND c.point_id = %(point)s AND c.state = 'in_force' AND c.kind <> 'withdraw' AND c.id <> %(id)s
@@ -127,7 +131,9 @@ SELECT id FROM corrections WHERE number = %(number)s AND state = 'proposed' FOR 
 -- name: moved_meanwhile
 -- Moments that no longer stand as they did when the correction was asked for.
 SELECT count(*)::int FROM correction_lines l
-LEFT JOIN readings r ON r.point_id = %(point)s AND r.at = l.at AND r.at >= %(first)s AND r.at <= %(last)s
+LEFT JOIN (
+    SELECT at, value, quality FROM readings WHERE point_id = %(point)s AND at >= %(first)s AND at <= %(last)s
+) r ON r.at = l.at
 WHERE l.correction_id = %(id)s
   AND (l.before_quality, l.before_value) IS DISTINCT FROM (r.quality, r.value);
 

@@ -17,7 +17,7 @@ from tests.builders import Dsns
 
 HUB = Path(__file__).parents[2] / "hub"
 SLICES = sorted(f"hub.{path.parent.name}" for path in HUB.glob("*/queries.sql"))
-VIEWS = ("readings", "hourly_readings", "daily_readings")
+VIEWS = ("readings", "original_readings", "hourly_readings", "daily_readings")
 LONG = rf"(?:{'|'.join(('samples', 'hourly', 'daily', *VIEWS))})\b"  # grows with time; latest has a row per point
 ANY = rf"\b(?:{'|'.join((*SERIES, *VIEWS, 'latest_readings'))})\b"
 WITHOUT_POLICY = b"""
@@ -46,7 +46,10 @@ def _about_series() -> Iterator[tuple[str, str]]:
                 yield f"{package}.{name}", said
 
 
-ABOUT_SERIES = sorted(_about_series())
+NOT_ON_NODES = {  # stated in ARCHITECTURE.md, "Limits of this version"
+    "hub.corrections.due": "the list of counters to be read by hand wants the newest hour of each, a LIMIT for each",
+}
+ABOUT_SERIES = sorted(one for one in _about_series() if one[0] not in NOT_ON_NODES)
 
 
 def test_the_list_of_series_names_every_table_of_points_without_a_policy(schema: Dsns) -> None:
