@@ -14,8 +14,9 @@ SELECT pg_advisory_xact_lock(hashtextextended('corrections of ' || %(point)s::bi
 SELECT r.at, o.value AS original_value, o.quality AS original_quality, r.value AS before_value,
        r.quality AS before_quality, NULL::double precision AS value, %(bad)s::smallint AS quality
 FROM readings r
-LEFT JOIN original_readings o
-    ON o.point_id = r.point_id AND o.at = r.at AND o.at >= %(first)s AND o.at <= %(last)s AND o.point_id = %(point)s
+LEFT JOIN (
+    SELECT at, value, quality FROM original_readings WHERE point_id = %(point)s AND at >= %(first)s AND at <= %(last)s
+) o ON o.at = r.at
 WHERE r.point_id = %(point)s AND r.at >= %(first)s AND r.at <= %(last)s AND r.value IS NOT NULL
 ORDER BY r.at LIMIT %(most)s;
 
