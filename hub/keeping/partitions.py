@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime, timedelta
 
-from psycopg.errors import LockNotAvailable
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from hub.keeping.rows import Part
 from hub.store.database import Database, Role, Transaction
@@ -55,7 +55,7 @@ async def _compacted(tx: Transaction, part: Part) -> int | None:
     try:
         async with tx.connection.transaction():
             size: int = await tx.value(SQL["compact"], {"part": part.part})
-    except LockNotAvailable:
+    except (LockNotAvailable, DeadlockDetected):
         log.info("%s is in use and is compacted later", part.part)
         return None
     return size
