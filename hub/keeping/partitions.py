@@ -14,7 +14,7 @@ SQL = queries(__package__)
 WEEKS_AHEAD = 2
 SETTLED_AFTER = timedelta(days=2)  # until then late readings are usual
 PARTS_PER_RUN = 8
-COMPACTION_TIMEOUT_S = 1_800
+PATIENT_TIMEOUT_S = 1_800  # for what reads a whole part
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +49,14 @@ async def compact(database: Database, now: datetime, most: int = PARTS_PER_RUN) 
     return done
 
 
+async def be_patient(tx: Transaction) -> None:
+    """Let the statements of this transaction take as long as reading a whole part may."""
+    await tx.connection.execute(f"SET LOCAL statement_timeout = '{PATIENT_TIMEOUT_S}s'".encode())
+
+
 async def _compacted(tx: Transaction, part: Part) -> int | None:
     """Compact a part and give its size after; None where somebody else had it."""
-    await tx.connection.execute(f"SET LOCAL statement_timeout = '{COMPACTION_TIMEOUT_S}s'".encode())
+    await be_patient(tx)
     try:
         async with tx.connection.transaction():
             size: int = await tx.value(SQL["compact"], {"part": part.part})
