@@ -1,4 +1,4 @@
-"""``plantroom store``: where readings lie and how long they stay, in words and in JSON; nothing moves where it cannot."""
+"""``plantroom store``: where readings lie and how long they stay; nothing moves where it cannot."""
 
 import asyncio
 import json
