@@ -138,8 +138,9 @@ BEGIN
 END
 $$;
 
--- Write a partition anew in the order of its key, beside the old one, and put it in its place.  Only who writes into this
--- very week waits, while it is searched for what has come since the copy began, and everybody for the moment of the change.
+-- Write a partition anew in the order of its key, beside the old one, and put it in its place.  Writers wait while it is read
+-- once for what has come since the copy began, and readers for the moment of the change.  The parent is locked, not the
+-- partition: a writer who held the parent and waited for the partition would wait for us and we for him.
 CREATE PROCEDURE plantroom.rewrite(part text, starts_at timestamptz, ends_at timestamptz) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     name text := (SELECT relname FROM pg_class WHERE oid = part::regclass);
@@ -151,7 +152,7 @@ BEGIN
     EXECUTE format('INSERT INTO public.%I SELECT point_id, at, value, quality FROM public.%I ORDER BY point_id, at', next, name);
     EXECUTE format('ALTER TABLE public.%I ADD PRIMARY KEY (point_id, at)', next);
     EXECUTE format('ANALYZE public.%I', next);
-    EXECUTE format('LOCK TABLE public.%I IN SHARE ROW EXCLUSIVE MODE', name);
+    LOCK TABLE ONLY public.samples IN SHARE ROW EXCLUSIVE MODE;
     EXECUTE format('INSERT INTO public.%I SELECT point_id, at, value, quality FROM public.%I WHERE age(xmin) <= age($1) ON CONFLICT DO NOTHING',
                    next, name) USING seen;
     EXECUTE format('ALTER TABLE public.samples DETACH PARTITION public.%I', name);
@@ -166,7 +167,8 @@ $$;
 -- Write a part anew in the order of its key, or into the columnstore where the licence has one; gives its size after.  A
 -- chunk is rewritten where it lies, and who reads or writes it waits.  Whoever is before us makes us give up soon.
 CREATE FUNCTION plantroom.compact(part text) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' SET timezone = 'UTC' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' SET timezone = 'UTC'
+SET maintenance_work_mem = '128MB' SET work_mem = '64MB' AS $$
 DECLARE
     span record;
     size bigint;
