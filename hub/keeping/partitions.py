@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
+from hub.errors import UnavailableError
 from hub.keeping.rows import Part
 from hub.store.database import Database, Role, Transaction
 from hub.store.sql import queries
@@ -20,7 +21,16 @@ log = logging.getLogger(__name__)
 
 
 async def make_ahead(database: Database, now: datetime) -> None:
-    """Make sure of the partitions of this week and of WEEKS_AHEAD more; a hypertable makes its own when they come."""
+    """Make sure of the partitions of this week and of WEEKS_AHEAD more; a hypertable makes its own when they come.
+
+    Raises UnavailableError where readings are there and cannot be seen.
+    """
+    async with database.transaction(None, role=Role.INGEST) as tx:
+        if await tx.value(SQL["unreachable"]):
+            raise UnavailableError(
+                "The database has TimescaleDB, but its server has not loaded it: readings are there and cannot be "
+                "seen, and none is stored; 'plantroom doctor' says what to do."
+            )
     for ahead in range(WEEKS_AHEAD + 1):
         async with database.transaction(None, role=Role.INGEST) as tx:
             await tx.run(SQL["ensure_week"], {"week": (now + timedelta(weeks=ahead)).date()})
