@@ -3,8 +3,11 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 CACHE = Path(
     os.environ.get("PLANTROOM_TEST_CACHE")
@@ -14,6 +17,15 @@ CACHE = Path(
 
 class CannotBeMadeError(Exception):
     """It is not there and cannot be made here; the text says what is missing."""
+
+
+@contextmanager
+def or_skipped() -> Iterator[None]:
+    """Skip a test for what cannot be made here."""
+    try:
+        yield
+    except CannotBeMadeError as error:
+        pytest.skip(str(error))
 
 
 def cached(name: str, make: Callable[[Path], None]) -> Path:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-import pytest
 from psycopg.conninfo import make_conninfo
 
 from deploy.child import POLL_S, Child, free_port, launch, log_tail
@@ -59,13 +58,10 @@ class Timescale:
 
 
 def root() -> Path:
-    """Give the root with the packages; skips where it is not there and cannot be made."""
+    """Give the root with the packages; raises CannotBeMadeError where it is not there and cannot be made."""
     if os.geteuid() != 0:
-        pytest.skip("a real TimescaleDB runs in a root of its own, which only root can enter; run as root")
-    try:
-        return cached(f"timescaledb-{SUITE}", _make)
-    except CannotBeMadeError as error:
-        pytest.skip(f"there is no real TimescaleDB here: {error}")
+        raise CannotBeMadeError("a real TimescaleDB runs in a root of its own, which only root can enter; run as root")
+    return cached(f"timescaledb-{SUITE}", _make)
 
 
 def _make(part: Path) -> None:

@@ -128,6 +128,7 @@ ENTITIES: dict[str, str] = {
     "point": N_("Point"),
     "privacy": N_("Privacy"),
     "privacy_request": N_("Privacy request"),
+    "readings": N_("Readings"),
     "site": N_("Site"),
     "space": N_("Space"),
     "still": N_("Still"),

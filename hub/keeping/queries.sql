@@ -4,6 +4,10 @@ SELECT id FROM organisations ORDER BY id;
 -- name: clock
 SELECT clock_timestamp();
 
+-- A hypertable whose library is not loaded seems to be empty.
+-- name: unreachable
+SELECT plantroom.on_hypertable() AND plantroom.timescaledb() IS NULL;
+
 -- name: ensure_week
 SELECT plantroom.ensure_week(%(week)s::date);
 

@@ -124,6 +124,7 @@ async def _check_clock(database: Database, now: datetime) -> None:
 async def _dropped(database: Database, part: Part, gone: list[Group], removed: Removed) -> bool:
     """Drop a part where nothing in it must stay, with a record for each organisation; whether it went."""
     async with database.transaction(None, ACTOR, Role.INGEST) as tx:
+        await partitions.be_patient(tx)
         asked = {"part": part.part, "gone": [point for group in gone for point in group.points]}
         try:
             async with tx.connection.transaction():

@@ -13,7 +13,8 @@ import pytest
 from hub.keeping.partitions import SQL
 from hub.store.backend import Kind, detect
 from hub.store.migrate import migrations
-from tests.columnstore.server import Connection, serving
+from tests.cache import or_skipped
+from tests.columnstore.server import Connection, packages, serving
 
 pytestmark = pytest.mark.timeout(600)  # the first run fetches the packages
 
@@ -36,6 +37,8 @@ ON CONFLICT DO NOTHING
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
     """A database that has TimescaleDB, with our schema in it, as ingest."""
+    with or_skipped():
+        packages()
     with serving(Path(tmp_path_factory.mktemp("columnstore"))) as connection:
         connection.execute("CREATE EXTENSION timescaledb")
         for migration in migrations():

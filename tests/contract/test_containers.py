@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.postgres_binaries import OLDEST_MAJOR
 from deploy.settings import Settings
+from hub.store.backend import OLDEST_TIMESCALEDB
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
@@ -73,6 +75,13 @@ def test_secrets_are_files_and_settings_exist(name: str) -> None:
         if re.search("PASSWORD|DSN|TOKEN|SECRET", variable):
             assert variable.endswith("_FILE")
             assert value.removeprefix("/run/secrets/") in given
+
+
+def test_the_database_is_the_official_timescaledb_of_a_version_that_is_known_here() -> None:
+    found = re.fullmatch(r"timescale/timescaledb:(\d+)\.(\d+)\.\d+-pg(\d+)", SERVICES["database"]["image"])
+    assert found is not None
+    assert (int(found[1]), int(found[2])) >= OLDEST_TIMESCALEDB
+    assert int(found[3]) >= OLDEST_MAJOR
 
 
 def test_only_the_screens_are_published_and_only_to_this_machine() -> None:

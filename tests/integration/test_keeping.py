@@ -1,5 +1,6 @@
 """The care of stored readings: partitions ahead, compaction of what is over, and what goes when its period is over."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Sequence
@@ -133,6 +134,24 @@ async def test_a_part_that_is_in_use_waits_and_the_others_do_not(
         assert await partitions.compact(database, NOW) == 1
     assert f"{first.part} is in use" in caplog.text
     assert await partitions.compact(database, NOW) == 1
+
+
+async def test_a_late_reading_that_commits_while_its_week_is_written_anew_is_not_lost(
+    database: Database, park: Park
+) -> None:
+    put(park, [park.points[LEVEL]], SOME_YEARS_AGO, 1_000)
+    [old] = await partitions.parts(database)
+    with psycopg.connect(park.dsns.owner) as writer:
+        writer.execute("INSERT INTO samples VALUES (%s, %s, 7, 192)", [park.points[COUNTER], SOME_YEARS_AGO])
+        compaction = asyncio.create_task(partitions.compact(database, NOW))
+        while not compaction.done() and not rows(park, "SELECT FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await compaction
+    assert (counted(park, LEVEL), counted(park, COUNTER)) == (1_000, 1)
+    await partitions.compact(database, NOW)
+    [new] = await partitions.parts(database)
+    assert (new.starts_at, new.ends_at, new.compacted) == (old.starts_at, old.ends_at, True)
+    assert (counted(park, LEVEL), counted(park, COUNTER)) == (1_000, 1)
 
 
 async def test_levels_go_after_their_period_and_meters_stay_and_each_step_is_recorded(

@@ -138,23 +138,54 @@ BEGIN
 END
 $$;
 
--- Write a part anew in the order of its key, or into the columnstore where the licence has one.  Writers and readers of
--- that part wait; whoever asks does not wait for them longer than the time given here.  Gives its size after.
-CREATE FUNCTION plantroom.compact(part text) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $$
+-- Write a partition anew in the order of its key, beside the old one, and put it in its place.  Writers wait while it is read
+-- once for what has come since the copy began, and readers for the moment of the change.  The parent is locked, not the
+-- partition: a writer who held the parent and waited for the partition would wait for us and we for him.
+CREATE PROCEDURE plantroom.rewrite(part text, starts_at timestamptz, ends_at timestamptz) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    ts text := plantroom.timescaledb();
+    name text := (SELECT relname FROM pg_class WHERE oid = part::regclass);
+    next text := name || '_next';
+    seen xid := pg_snapshot_xmin(pg_current_snapshot())::xid;
+BEGIN
+    EXECUTE format('CREATE TABLE public.%I (LIKE public.samples INCLUDING DEFAULTS, CONSTRAINT span CHECK (at >= %L AND at < %L))',
+                   next, starts_at, ends_at);
+    EXECUTE format('INSERT INTO public.%I SELECT point_id, at, value, quality FROM public.%I ORDER BY point_id, at', next, name);
+    EXECUTE format('ALTER TABLE public.%I ADD PRIMARY KEY (point_id, at)', next);
+    EXECUTE format('ANALYZE public.%I', next);
+    LOCK TABLE ONLY public.samples IN SHARE ROW EXCLUSIVE MODE;
+    EXECUTE format('INSERT INTO public.%I SELECT point_id, at, value, quality FROM public.%I WHERE age(xmin) <= age($1) ON CONFLICT DO NOTHING',
+                   next, name) USING seen;
+    EXECUTE format('ALTER TABLE public.samples DETACH PARTITION public.%I', name);
+    EXECUTE format('DROP TABLE public.%I', name);
+    EXECUTE format('ALTER TABLE public.%I RENAME TO %I', next, name);
+    EXECUTE format('ALTER TABLE public.%I RENAME CONSTRAINT %I TO %I', name, next || '_pkey', name || '_pkey');
+    EXECUTE format('ALTER TABLE public.samples ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)', name, starts_at, ends_at);
+    EXECUTE format('ALTER TABLE public.%I DROP CONSTRAINT span', name);
+END
+$$;
+
+-- Write a part anew in the order of its key, or into the columnstore where the licence has one; gives its size after.  A
+-- chunk is rewritten where it lies, and who reads or writes it waits.  Whoever is before us makes us give up soon.
+CREATE FUNCTION plantroom.compact(part text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' SET timezone = 'UTC'
+SET maintenance_work_mem = '128MB' SET work_mem = '64MB' AS $$
+DECLARE
+    span record;
     size bigint;
 BEGIN
-    PERFORM FROM plantroom.parts() p WHERE p.part = compact.part AND p.ends_at < now();
+    SELECT p.starts_at, p.ends_at INTO span FROM plantroom.parts() p WHERE p.part = compact.part AND p.ends_at < now();
     IF NOT FOUND THEN
         RAISE EXCEPTION '% is no part of the readings that is over', part USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    IF plantroom.on_hypertable() AND current_setting('timescaledb.license') = 'timescale' THEN
+    IF NOT plantroom.on_hypertable() THEN
+        IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN -- whose partitions are on other nodes
+            CALL plantroom.rewrite(part, span.starts_at, span.ends_at);
+        END IF;
+    ELSIF current_setting('timescaledb.license') = 'timescale' THEN
         CALL plantroom.enable_columnstore();
         -- all of it again: what came late would otherwise leave its old room behind
-        EXECUTE format('SELECT %s.decompress_chunk(%L::regclass, if_compressed => true)', ts, part);
-        EXECUTE format('SELECT %s.compress_chunk(%L::regclass)', ts, part);
+        EXECUTE format('SELECT %s.decompress_chunk(%L::regclass, if_compressed => true)', plantroom.timescaledb(), part);
+        EXECUTE format('SELECT %s.compress_chunk(%L::regclass)', plantroom.timescaledb(), part);
     ELSE
         EXECUTE format('CLUSTER %s USING %I', part::regclass, (
             SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
@@ -268,8 +299,8 @@ DECLARE
 BEGIN
     FOREACH ours IN ARRAY ARRAY[
         'plantroom.use_timescaledb()', 'plantroom.make_hypertable(text)', 'plantroom.replace_samples(text)', 'plantroom.parts()',
-        'plantroom.compact(text)', 'plantroom.enable_columnstore()', 'plantroom.drop_part(text, bigint[])',
-        'plantroom.remove_samples(bigint[], timestamptz, timestamptz, bigint)',
+        'plantroom.rewrite(text, timestamptz, timestamptz)', 'plantroom.compact(text)', 'plantroom.enable_columnstore()',
+        'plantroom.drop_part(text, bigint[])', 'plantroom.remove_samples(bigint[], timestamptz, timestamptz, bigint)',
         'plantroom.remove_rollups(text, bigint[], timestamptz, bigint)']::regprocedure[]
     LOOP
         EXECUTE format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', ours);

@@ -9,8 +9,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 from hub.store.migrate import migrate
 from tests.builders import Dsns
+from tests.cache import or_skipped
 from tests.conftest import HUB_PASSWORD, PostgresForTests, fresh_dsns
-from tests.timescale import Timescale, running
+from tests.timescale import Timescale, root, running
 
 HERE = Path(__file__).parent
 TIMEOUT_S = 900  # the first run makes the root
@@ -25,6 +26,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def timescale() -> Iterator[Timescale]:
     """One server for all tests of this folder."""
+    with or_skipped():
+        root()
     with running() as server:
         yield server
 
