@@ -45,8 +45,8 @@ class RestoreRefusedError(Exception):
     """Nothing is restored, and nothing was touched: the sentence says why and what to do."""
 
 
-def check_head(head: dict[str, Any]) -> int:
-    """Give the number of migrations of an archive; raises RestoreRefusedError where this program is not its like."""
+def check_head(head: dict[str, Any]) -> set[int]:
+    """Give the numbers of the migrations of an archive; raises RestoreRefusedError where they are not ours."""
     known = {step.number: step.sha256 for step in migrations()}
     told = {int(number): sha256 for number, sha256 in head.get("migrations", {}).items()}
     if not told:
@@ -60,7 +60,7 @@ def check_head(head: dict[str, Any]) -> int:
     other = [number for number, sha256 in told.items() if known.get(number) != sha256]
     if other:
         raise RestoreRefusedError(f"Migration {min(other):04} of the backup is not ours; it is of another Plantroom.")
-    return newest
+    return set(told)
 
 
 def check_target(connection: Connection, *, replace: bool) -> None:
@@ -92,12 +92,12 @@ def load(
 
     ``connection`` is in no transaction (autocommit) and commits here; what goes wrong leaves all as it was.
     """
-    newest = check_head(reader.head)
+    numbers = check_head(reader.head)
     with connection.transaction():
         connection.execute(_LOCK)
         clear(connection)
         connection.execute(b"SET LOCAL client_min_messages = warning")
-        apply_missing(connection, [step for step in migrations() if step.number <= newest])
+        apply_missing(connection, [step for step in migrations() if step.number in numbers])
         connection.execute(b"SET LOCAL statement_timeout = 0")
         connection.execute(b"SET LOCAL lock_timeout = 0")
         _make_partitions(connection, told.said.get("partitions", []))
