@@ -23,7 +23,9 @@ SELECT conrelid::regclass::text, conname::text, pg_get_constraintdef(oid) FROM p
 WHERE contype = 'f' AND connamespace = 'public'::regnamespace AND conparentid = 0 ORDER BY 1, 2"""
 _TRIGGERS = b"""
 SELECT tgrelid::regclass::text, tgname::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-WHERE NOT tgisinternal AND tgparentid = 0 AND tgenabled = 'O' AND c.relnamespace = 'public'::regnamespace"""
+WHERE NOT tgisinternal AND tgparentid = 0 AND tgenabled = 'O' AND c.relnamespace = 'public'::regnamespace
+  AND NOT EXISTS (
+      SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = t.tgfoid AND d.deptype = 'e')"""
 _FORCED = b"""
 SELECT oid::regclass::text FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relforcerowsecurity AND NOT relispartition"""
@@ -101,6 +103,7 @@ def load(
         connection.execute(b"SET LOCAL statement_timeout = 0")
         connection.execute(b"SET LOCAL lock_timeout = 0")
         _make_partitions(connection, told.said.get("partitions", []))
+        _make_weeks(connection, told.said.get("chunks", []))
         keys, triggers, forced = (connection.execute(query).fetchall() for query in (_FOREIGN_KEYS, _TRIGGERS, _FORCED))
         _each(connection, "ALTER TABLE {0} DROP CONSTRAINT {1}", keys)
         _each(connection, "ALTER TABLE {0} DISABLE TRIGGER {1}", triggers)
@@ -148,6 +151,17 @@ def _make_partitions(connection: Connection, wanted: list[list[str]]) -> None:
         connection.execute(make.format(sql.Identifier(name), sql.Identifier(parent)))
         attach = sql.SQL("ALTER TABLE public.{} ATTACH PARTITION public.{} {}")
         connection.execute(attach.format(sql.Identifier(parent), sql.Identifier(name), sql.SQL(bound)))
+
+
+def _make_weeks(connection: Connection, chunks: list[list[str]]) -> None:
+    """Make the weeks of a backup that was made of a hypertable; one that is a hypertable here makes its own chunks."""
+    for name, first, after in chunks:
+        if name == "samples":
+            connection.execute(
+                b"SELECT plantroom.ensure_week(d::date) FROM generate_series(%s::date, %s::date - 1, '7 days') d",
+                [first, after],
+            )
+            connection.execute(b"SELECT plantroom.ensure_week(%s::date - 1)", [after])
 
 
 def _fill(

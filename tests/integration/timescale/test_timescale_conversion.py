@@ -24,7 +24,7 @@ from tests.timescale import Timescale, cluster, running, serving
 
 START = datetime(2022, 3, 1, tzinfo=UTC)
 CODE = "EM-A-MAIN.energy"
-ROLES = ("app", "ingest", "reader", "door", "sealer", "post", "keeper", "hub")
+ROLES = ("app", "ingest", "reader", "door", "sealer", "post", "keeper", "backup", "hub")
 
 
 @contextmanager
