@@ -50,7 +50,10 @@ class RestoreRefusedError(Exception):
 def check_head(head: dict[str, Any]) -> set[int]:
     """Give the numbers of the migrations of an archive; raises RestoreRefusedError where they are not ours."""
     known = {step.number: step.sha256 for step in migrations()}
-    told = {int(number): sha256 for number, sha256 in head.get("migrations", {}).items()}
+    try:
+        told = {int(number): str(sha256) for number, sha256 in head["migrations"].items()}
+    except (KeyError, AttributeError, ValueError):
+        told = {}
     if not told:
         raise ArchiveError("The backup is damaged: its head names no migrations.")
     newest = max(told)
