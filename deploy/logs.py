@@ -77,8 +77,36 @@ class TextLine(logging.Formatter):
         return line + (f" [{context}]" if context else "") + trace
 
 
+EVENTS = {  # stable names of what programs that read the log look for; the sentence beside them is for people
+    "hub.ready": "the hub takes in readings",
+    "edge.started": "a gateway's program begins",
+    "database.lost": "nothing is stored",
+    "database.back": "storing goes on",
+    "broker.lost": "no connection to the broker",
+    "broker.connected": "a gateway is connected",
+    "ingest.report": "what ingest did so far, every 30 s where it did anything",
+    "ingest.left_out": "the database refuses something for good",
+    "jobs.held": "this hub does the jobs",
+    "jobs.released": "it no longer does",
+    "work.failed": "repeated work fails, said once",
+    "work.back": "it works again",
+    "audit.anchor_mismatch": "the record of acts was changed",
+    "device.lost": "a device does not answer",
+    "device.back": "it answers again",
+    "point.bad": "a point gives no good value",
+    "point.good": "it does again",
+    "spool.filling": "a spool is filling up",
+    "spool.lost_readings": "a spool gave up readings",
+    "spool.full": "a spool takes nothing more",
+    "backup.made": "a backup is whole",
+    "restore.done": "a backup is back",
+    "migration.begun": "a migration is being applied",
+}
+FIELDS = ("site", "gateway", "device", "point", "work", "reason", "percent", "count", "counts", "took_s")
+
+
 class JsonLine(TextLine):
-    """The same as one JSON object on one line."""
+    """The same as one JSON object on one line, with the name of the event (EVENTS) and its FIELDS where it has them."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write one record."""
@@ -89,10 +117,20 @@ class JsonLine(TextLine):
             "logger": record.name,
             **{name: escape(value) for name, value in self._context().items() if value},
             "message": escape(message(record)),
+            **{name: _field(getattr(record, name)) for name in ("event", *FIELDS) if hasattr(record, name)},
         }
         if trace := traced(self, record):
             told["trace"] = "\n".join(escape(part) for part in trace.split("\n"))
         return json.dumps(told, ensure_ascii=False)
+
+
+def _field(value: object) -> object:
+    """Give what a field says: numbers as they are, texts without secrets and not too long."""
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, dict):
+        return {str(name): _field(one) for name, one in value.items()}
+    return escape(cut(redact(str(value)), MESSAGE_CHARACTERS_MAX))
 
 
 def moment(record: logging.LogRecord) -> str:

@@ -84,6 +84,7 @@ async def _work(
         len(config.lines),
         len(config.devices),
         memory[0].depth(),
+        extra={"event": "edge.started", "site": config.site, "gateway": config.gateway},
     )
     file = None if site is None else watch(site)
     configuration = None if site is None else Configuration(site, folder, config, wall_clock)

@@ -214,7 +214,8 @@ class LinePoller:
         if watched.gone:
             return
         if watched.alive is False:
-            log.warning("device %s is back", watched.device.code)
+            back = {"event": "device.back", "device": watched.device.code}
+            log.warning("device %s is back", watched.device.code, extra=back)
             self._publisher.announce(watched.device.code, alive=True)
         watched.alive, watched.loss_spooled = True, False
         watched.backoff_s, watched.retry_s = BACKOFF_FIRST_S, 0.0
@@ -278,7 +279,8 @@ class LinePoller:
         silent = [watched for watched in lost if not watched.loss_spooled]
         for watched in lost:
             if watched.alive is not False:
-                log.warning("device %s is lost: %s", watched.device.code, reason)
+                gone = {"event": "device.lost", "device": watched.device.code, "reason": reason}
+                log.warning("device %s is lost: %s", watched.device.code, reason, extra=gone)
                 watched.alive = False
         await self.settle()
         losses = [
@@ -340,7 +342,7 @@ def _log_errors(watched: _Watched, said: Poll | Sequence[Reading]) -> None:
     errors = said.troubles if isinstance(said, Poll) else {one.point: one.error for one in said if one.error}
     for point, error in errors.items():
         if watched.errors.get(point) != error:
-            log.warning("point %s: %s", point, error)
+            log.warning("point %s: %s", point, error, extra={"event": "point.bad", "point": point, "reason": error})
     for point in watched.errors.keys() - errors.keys():
-        log.info("point %s is good again", point)
+        log.info("point %s is good again", point, extra={"event": "point.good", "point": point})
     watched.errors = errors

@@ -150,7 +150,8 @@ class Publisher:
         """Say once why there is no connection, and guess why connections do not last (few brokers tell)."""
         if str(error) != self._complaint and self._short <= SHORT_MAX:
             self._complaint = str(error)
-            log.warning("%s; readings are spooled, trying again until it answers", error)
+            lost = {"event": "broker.lost", "reason": str(error), "gateway": self._config.gateway}
+            log.warning("%s; readings are spooled, trying again until it answers", error, extra=lost)
         if error.taken_over or self._short == SHORT_MAX:
             log.error(
                 "connections as '%s' do not last; if another edge agent has this name, stop one of the two",
@@ -183,7 +184,8 @@ class Publisher:
         link = Link(self._broker, self._client_id, commands=self._commands, will=will)
         await link.open()
         if self._short < SHORT_MAX:
-            log.log(logging.WARNING if self._complaint else logging.INFO, "connected as %s", self._client_id)
+            level, made = logging.WARNING if self._complaint else logging.INFO, {"event": "broker.connected"}
+            log.log(level, "connected as %s", self._client_id, extra={**made, "gateway": self._config.gateway})
             self._complaint = ""
         self._link = link
         try:

@@ -194,6 +194,7 @@ class Spool:
                     "why the hub does not take them, or raise spool_max_mb",
                     self._path,
                     self.percent,
+                    extra={"event": "spool.filling", "percent": self.percent},
                 )
         return used
 
@@ -206,6 +207,7 @@ class Spool:
                 "what waits, and says how many they were in the end to the hub",
                 self._path,
                 count,
+                extra={"event": "spool.lost_readings", "count": count},
             )
 
     def _full_error(self, frames: int, error: Exception) -> SpoolFullError:
@@ -214,7 +216,8 @@ class Spool:
         sentence = f"spool {self._path} takes no new readings: {error}; {self.depth()} frames wait for the hub"
         if not self._full or now_s - self._said_full_s >= SAY_FULL_EVERY_S:
             self._full, self._said_full_s = True, now_s
-            log.error("%s (%d frames refused so far); polling goes on", sentence, self.refused)
+            full = {"event": "spool.full", "count": self.refused}
+            log.error("%s (%d frames refused so far); polling goes on", sentence, self.refused, extra=full)
         return SpoolFullError(sentence)
 
     def _damaged(self, error: Exception) -> SpoolUnusableError:

@@ -86,7 +86,7 @@ async def run(settings: HubSettings, metrics: CollectorRegistry | None = None) -
             group.create_task(ingest.run())
             group.create_task(holder.run())
             await ingest.ready()
-            log.info("hub ready")
+            log.info("hub ready", extra={"event": "hub.ready"})
     finally:
         await database.close()
 

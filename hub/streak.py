@@ -26,11 +26,18 @@ class Streak:
             self._count("%s has failed; it goes on trying, and says so once", self._what, trace=error)
             return False
         if self.failures:
-            log.warning("%s works again after %d failures", self._what, self.failures)
+            over = {"event": "work.back", "work": self._what, "count": self.failures}
+            log.warning("%s works again after %d failures", self._what, self.failures, extra=over)
             self.failures = 0
         return True
 
     def _count(self, said: str, *words: object, trace: Exception | None = None) -> None:
         self.failures += 1
         if self.failures == 1:
-            log.log(logging.ERROR if trace else logging.WARNING, said, *words, exc_info=trace)
+            log.log(
+                logging.ERROR if trace else logging.WARNING,
+                said,
+                *words,
+                exc_info=trace,
+                extra={"event": "work.failed", "work": self._what},
+            )

@@ -169,6 +169,10 @@ class Reader:
         self._finish(member[1], seen)
 
     def _finish(self, body: bytes, seen: dict[str, Part]) -> None:
+        sealed = self._hash.hexdigest()  # of everything so far
+        seal = self._member()
+        if seal is None or seal[0] != SEAL or _json(seal[1], "the seal").get("sha256") != sealed:
+            raise ArchiveError("The backup is damaged: its seal does not hold.")
         told = _json(self._opened(body, "manifest"), "the manifest")
         promised = {one["name"]: Part(**one) for one in told.pop("parts")}
         for name, part in promised.items():
@@ -178,10 +182,6 @@ class Reader:
                 raise ArchiveError(f"The backup is damaged: '{name}' is not what its manifest says.")
         if told.get("head") != self._head_sha256 or seen.keys() - promised.keys():
             raise ArchiveError("The backup is damaged: head and manifest do not belong together.")
-        sealed = self._hash.hexdigest()
-        seal = self._member()
-        if seal is None or seal[0] != SEAL or _json(seal[1], "the seal").get("sha256") != sealed:
-            raise ArchiveError("The backup is damaged: its seal does not hold.")
         self.manifest = Manifest(promised, told)
 
     def _opened(self, body: bytes, name: str) -> bytes:
@@ -209,7 +209,8 @@ class Reader:
         if info.size > MEMBER_BYTES_MAX:
             raise ArchiveError(f"The backup is damaged: '{info.name}' is said to be {info.size} bytes long.")
         body = self._read(info.size)
-        self._read(-info.size % BLOCK)
+        if self._read(-info.size % BLOCK).strip(b"\0"):
+            raise ArchiveError(f"The backup is damaged behind '{info.name}'.")
         return info.name, body
 
     def _read(self, size: int) -> bytes:

@@ -1,6 +1,7 @@
 """Make a backup: files first, then the database in one snapshot, then the whole archive is read again."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from hub.health.rows import Mark
 from hub.store.database import Database, Role
 
 MARKS_SINCE = 28  # the migration that brought them
+log = logging.getLogger(__name__)
+
 Telling = Callable[[str, int, int], None]
 
 
@@ -76,6 +79,8 @@ def make(settings: Settings, dsn: str, target: Path | None, out: IO[bytes], pass
         target is not None,
         took_s,
     )
+    done = {"event": "backup.made", "took_s": took_s, "counts": {"rows": made.rows, "bytes": made.size}}
+    log.info("backup of %d rows, %d bytes", made.rows, made.size, extra=done)
     if made.schema >= MARKS_SINCE:
         asyncio.run(_mark(hub, made, began))
     return made

@@ -26,15 +26,10 @@ _PARTITIONS = b"""
 SELECT p.relname::text, c.relname::text, pg_get_expr(c.relpartbound, c.oid)
 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
 WHERE c.relnamespace = 'public'::regnamespace AND c.relispartition AND c.relkind = 'r' ORDER BY 1, 2"""
-# A hypertable has none; the weeks of its chunks are what a plain server needs to take its readings in.
-_ON_HYPERTABLE = b"SELECT relkind = 'r' FROM pg_class WHERE oid = to_regclass('public.samples')"
-_WEEKS = b"""
-SELECT DISTINCT 'samples', 'samples_' || to_char(w, 'YYYYMMDD'),
-       format('FOR VALUES FROM (%L) TO (%L)', w AT TIME ZONE 'UTC', (w + interval '7 days') AT TIME ZONE 'UTC')
-FROM timescaledb_information.chunks c,
-     generate_series(date_trunc('week', c.range_start AT TIME ZONE 'UTC'),
-                     c.range_end AT TIME ZONE 'UTC' - interval '1 microsecond', interval '7 days') w
-WHERE c.hypertable_schema = 'public' AND c.hypertable_name = 'samples' ORDER BY 2"""
+_HAS_CHUNKS = b"SELECT to_regclass('timescaledb_information.chunks') IS NOT NULL"
+_CHUNKS = b"""
+SELECT hypertable_name::text, range_start::date::text, range_end::date::text FROM timescaledb_information.chunks
+WHERE hypertable_schema = 'public' ORDER BY 1, 2"""
 _MIGHTY = b"SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
 _THERE = b"SELECT to_regclass('public.schema_migrations') IS NOT NULL, to_regrole('plantroom_backup') IS NOT NULL"
 
@@ -74,11 +69,16 @@ def sequences(connection: Connection) -> dict[str, int]:
 
 
 def partitions(connection: Connection) -> list[tuple[str, str, str]]:
-    """Give parent, name and bounds of every partition that a server with native ones needs for what is here."""
-    found = connection.execute(_PARTITIONS).fetchall()
-    if connection.execute(_ON_HYPERTABLE).fetchone() == (True,):
-        found += connection.execute(_WEEKS).fetchall()
-    return [tuple(row) for row in found]
+    """Give parent, name and bounds of every partition of the tables that are parted natively."""
+    return [tuple(row) for row in connection.execute(_PARTITIONS).fetchall()]
+
+
+def chunks(connection: Connection) -> list[tuple[str, str, str]]:
+    """Give table, first day and day after the last of every chunk of a hypertable; empty without TimescaleDB."""
+    there = connection.execute(_HAS_CHUNKS).fetchone()
+    if there is None or not there[0]:
+        return []
+    return [(name, first, after) for name, first, after in connection.execute(_CHUNKS).fetchall()]
 
 
 def applied(connection: Connection) -> dict[int, str]:

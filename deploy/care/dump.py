@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from deploy.care.archive import PIECE_BYTES, Writer
-from deploy.care.catalogue import Connection, Table, applied, partitions, see_everything, sequences, tables
+from deploy.care.catalogue import Connection, Table, applied, chunks, partitions, see_everything, sequences, tables
 
 CONNECT_TIMEOUT_S = 10
 
@@ -50,13 +50,13 @@ def begin(connection: Connection) -> dict[str, Any]:
 def dump(connection: Connection, writer: Writer, tell: Telling) -> dict[str, Any]:
     """Write every table within the snapshot that ``begin`` took; gives what the manifest adds."""
     found = tables(connection)
-    parted = partitions(connection)
+    parted, chunked = partitions(connection), chunks(connection)
     connection.execute(b"SAVEPOINT reading")
     see_everything(connection)
     for table in found:
         _write(connection, table, writer, tell)
     connection.execute(b"ROLLBACK TO SAVEPOINT reading")  # sequences answer to their owner
-    return {"sequences": sequences(connection), "partitions": parted}
+    return {"sequences": sequences(connection), "partitions": parted, "chunks": chunked}
 
 
 def _write(connection: Connection, table: Table, writer: Writer, tell: Telling) -> None:

@@ -23,7 +23,9 @@ SELECT conrelid::regclass::text, conname::text, pg_get_constraintdef(oid) FROM p
 WHERE contype = 'f' AND connamespace = 'public'::regnamespace AND conparentid = 0 ORDER BY 1, 2"""
 _TRIGGERS = b"""
 SELECT tgrelid::regclass::text, tgname::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-WHERE NOT tgisinternal AND tgparentid = 0 AND tgenabled = 'O' AND c.relnamespace = 'public'::regnamespace"""
+WHERE NOT tgisinternal AND tgparentid = 0 AND tgenabled = 'O' AND c.relnamespace = 'public'::regnamespace
+  AND NOT EXISTS (
+      SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = t.tgfoid AND d.deptype = 'e')"""
 _FORCED = b"""
 SELECT oid::regclass::text FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relforcerowsecurity AND NOT relispartition"""
@@ -45,10 +47,13 @@ class RestoreRefusedError(Exception):
     """Nothing is restored, and nothing was touched: the sentence says why and what to do."""
 
 
-def check_head(head: dict[str, Any]) -> int:
-    """Give the number of migrations of an archive; raises RestoreRefusedError where this program is not its like."""
+def check_head(head: dict[str, Any]) -> set[int]:
+    """Give the numbers of the migrations of an archive; raises RestoreRefusedError where they are not ours."""
     known = {step.number: step.sha256 for step in migrations()}
-    told = {int(number): sha256 for number, sha256 in head.get("migrations", {}).items()}
+    try:
+        told = {int(number): str(sha256) for number, sha256 in head["migrations"].items()}
+    except (KeyError, AttributeError, ValueError):
+        told = {}
     if not told:
         raise ArchiveError("The backup is damaged: its head names no migrations.")
     newest = max(told)
@@ -60,7 +65,7 @@ def check_head(head: dict[str, Any]) -> int:
     other = [number for number, sha256 in told.items() if known.get(number) != sha256]
     if other:
         raise RestoreRefusedError(f"Migration {min(other):04} of the backup is not ours; it is of another Plantroom.")
-    return newest
+    return set(told)
 
 
 def check_target(connection: Connection, *, replace: bool) -> None:
@@ -92,15 +97,16 @@ def load(
 
     ``connection`` is in no transaction (autocommit) and commits here; what goes wrong leaves all as it was.
     """
-    newest = check_head(reader.head)
+    numbers = check_head(reader.head)
     with connection.transaction():
         connection.execute(_LOCK)
         clear(connection)
         connection.execute(b"SET LOCAL client_min_messages = warning")
-        apply_missing(connection, [step for step in migrations() if step.number <= newest])
+        apply_missing(connection, [step for step in migrations() if step.number in numbers])
         connection.execute(b"SET LOCAL statement_timeout = 0")
         connection.execute(b"SET LOCAL lock_timeout = 0")
         _make_partitions(connection, told.said.get("partitions", []))
+        _make_weeks(connection, told.said.get("chunks", []))
         keys, triggers, forced = (connection.execute(query).fetchall() for query in (_FOREIGN_KEYS, _TRIGGERS, _FORCED))
         _each(connection, "ALTER TABLE {0} DROP CONSTRAINT {1}", keys)
         _each(connection, "ALTER TABLE {0} DISABLE TRIGGER {1}", triggers)
@@ -148,6 +154,17 @@ def _make_partitions(connection: Connection, wanted: list[list[str]]) -> None:
         connection.execute(make.format(sql.Identifier(name), sql.Identifier(parent)))
         attach = sql.SQL("ALTER TABLE public.{} ATTACH PARTITION public.{} {}")
         connection.execute(attach.format(sql.Identifier(parent), sql.Identifier(name), sql.SQL(bound)))
+
+
+def _make_weeks(connection: Connection, chunks: list[list[str]]) -> None:
+    """Make the weeks of a backup that was made of a hypertable; one that is a hypertable here makes its own chunks."""
+    for name, first, after in chunks:
+        if name == "samples":
+            connection.execute(
+                b"SELECT plantroom.ensure_week(d::date) FROM generate_series(%s::date, %s::date - 1, '7 days') d",
+                [first, after],
+            )
+            connection.execute(b"SELECT plantroom.ensure_week(%s::date - 1)", [after])
 
 
 def _fill(

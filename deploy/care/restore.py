@@ -1,5 +1,6 @@
 """Bring a backup back: read the whole archive first, then fill the database at once, then the files, then migrate."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,8 @@ from deploy.care import backup, dump, files, load
 from deploy.care.archive import Reader
 from deploy.logins import prepare
 from deploy.settings import Settings
+
+log = logging.getLogger(__name__)
 
 Telling = Callable[[str, int, int], None]
 
@@ -31,7 +34,7 @@ def restore(settings: Settings, dsn: str, path: Path, passphrase: str, tell: Tel
     with dump.opened(dsn) as connection:
         connection.autocommit = True
         with path.open("rb") as file:
-            schema = load.check_head(Reader(file, passphrase).head)
+            schema = max(load.check_head(Reader(file, passphrase).head))
         load.check_target(connection, replace=replace)
         manifest = backup.verify(path, passphrase, tell)
         with path.open("rb") as file:
@@ -39,4 +42,5 @@ def restore(settings: Settings, dsn: str, path: Path, passphrase: str, tell: Tel
             rows, beside = load.load(connection, reader, manifest, path.stat().st_size, tell)
     said = files.put_back(settings, beside)
     prepare(settings, dsn)
+    log.info("restored %d rows", sum(rows.values()), extra={"event": "restore.done", "counts": rows})
     return Restored(rows, schema, said, str(reader.head.get("made_at", "")))

@@ -150,7 +150,13 @@ class Link:
             advice = (
                 "check its address, user and password" if self._context is None else "check address and certificates"
             )
-            log.warning("%s %s; %s. Trying again until it answers", place, said, advice)
+            log.warning(
+                "%s %s; %s. Trying again until it answers",
+                place,
+                said,
+                advice,
+                extra={"event": "broker.lost", "reason": said},
+            )
 
     def _before_connect(self, client: Client, _data: Any) -> None:
         if self._context is not None:

@@ -200,7 +200,7 @@ class Ingest:
                     self._lame = False
                     self._causes.clear()
                     self._heard_since = self._clock()
-                    log.warning("the database answers again; storing goes on")
+                    log.warning("the database answers again; storing goes on", extra={"event": "database.back"})
                 return outcome
 
     def _say_why(self, error: Exception) -> None:
@@ -208,14 +208,17 @@ class Ingest:
         tells = isinstance(error, UnavailableError) and str(error) not in self._causes
         if (tells or not self._causes) and len(self._causes) < CAUSES_MAX:
             self._causes.add(str(error))
-            log.warning("nothing is stored or acknowledged: %s The edges keep their readings meanwhile", error)
+            lost = {"event": "database.lost", "reason": str(error)}
+            log.warning(
+                "nothing is stored or acknowledged: %s The edges keep their readings meanwhile", error, extra=lost
+            )
 
     async def _give_up(self, act: Act, error: psycopg.Error) -> list[Outcome]:
         """Put what the database refuses into quarantine; its number counts as done, or the line would stand still."""
         sentence = f"The database refuses it ({type(error).__name__}); look at the payload."
         if isinstance(act, Frame) and (act.samples or act.told):
             return await self._commit([replace(act, samples=(), told=(), faults=((Fault.STORE, sentence),))])
-        log.error("left out for good: %s: %s", type(act).__name__, error)
+        log.error("left out for good: %s: %s", type(act).__name__, error, extra={"event": "ingest.left_out"})
         if isinstance(act, Rejected):
             return []
         speaker = getattr(act, "speaker", None)
@@ -228,7 +231,8 @@ class Ingest:
             await asyncio.sleep(REPORT_EVERY_S)
             line = str(self.counts)
             if line != said:
-                log.info("ingest %s queued=%d", line, len(self._inbox))
+                report = {"event": "ingest.report", "counts": {**self.counts.numbers(), "queued": len(self._inbox)}}
+                log.info("ingest %s queued=%d", line, len(self._inbox), extra=report)
                 said = line
 
 

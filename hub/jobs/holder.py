@@ -76,7 +76,7 @@ class Holder:
             )
         scheduler.start()
         self.holds = self._doings.held = True
-        log.info("this hub does the jobs")
+        log.info("this hub does the jobs", extra={"event": "jobs.held"})
         try:
             while True:
                 wall, at_s = datetime.now(UTC), time.monotonic()
@@ -88,7 +88,7 @@ class Holder:
         finally:
             self.holds = self._doings.held = False
             scheduler.shutdown(wait=False)
-            log.info("this hub no longer does the jobs")
+            log.info("this hub no longer does the jobs", extra={"event": "jobs.released"})
 
     async def _do(self, job: Job) -> None:
         with suppress(asyncio.CancelledError):  # only the end of this hub's turn cancels a job

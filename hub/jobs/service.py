@@ -105,7 +105,8 @@ class Work:
             state = await chain.state(tx, last)
         self.doings.anchor_holds = state.holds
         if not state.holds:
-            log.error("the audit record is not what its last anchor saw; run: plantroom audit verify")
+            mismatch = {"event": "audit.anchor_mismatch"}
+            log.error("the audit record is not what its last anchor saw; run: plantroom audit verify", extra=mismatch)
         if last is None or last.date < now.date():
             await chain.anchor(self.database, self.anchors, now)
 

@@ -5,6 +5,7 @@ hub/store/moves.py carries it on until it has nothing more to do, also after a p
 """
 
 import hashlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -25,6 +26,8 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     number integer PRIMARY KEY, name text NOT NULL, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now()
 )
 """
+
+log = logging.getLogger(__name__)
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -107,6 +110,7 @@ def apply_missing(connection: Connection, steps: list[Migration], progress: Tell
     known: dict[int, str] = dict(connection.execute(b"SELECT number, sha256 FROM schema_migrations").fetchall())
     missing = _missing(known, steps)
     for position, step in enumerate(missing, 1):
+        log.debug("migration %04d %s", step.number, step.name, extra={"event": "migration.begun"})
         at = Progress(step, position, len(missing))
         progress(at)
         if step.move:

@@ -44,6 +44,25 @@ def test_every_table_is_under_a_policy_or_out_of_reach(schema: Dsns) -> None:
             assert (forced, has_policy) == (True, True), table
 
 
+def test_a_backup_sees_every_row_of_every_table_and_changes_none(schema: Dsns) -> None:
+    with psycopg.connect(schema.owner) as connection:
+        rows = connection.execute(
+            """SELECT c.relname, has_table_privilege('plantroom_backup', c.oid, 'SELECT'),
+                      has_table_privilege('plantroom_backup', c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE'),
+                      NOT c.relrowsecurity OR EXISTS (
+                          SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive
+                          AND 'plantroom_backup'::regrole = ANY(p.polroles) AND pg_get_expr(p.polqual, c.oid) = 'true'),
+                      EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND NOT p.polpermissive
+                          AND p.polroles && ARRAY[0::oid, 'plantroom_backup'::regrole::oid])
+               FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+                 AND NOT c.relispartition"""
+        ).fetchall()
+    assert len(rows) > 50
+    assert [
+        name for name, reads, writes, sees, held in rows if (reads, writes, sees, held) != (True, False, True, False)
+    ] == []
+
+
 def test_no_role_of_the_programs_can_bypass_policies(schema: Dsns) -> None:
     with psycopg.connect(schema.owner) as connection:
         rows = connection.execute(

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -201,3 +202,28 @@ def test_many_addresses_cannot_fill_the_log_or_the_memory(clock: Clock, caplog: 
 def test_a_refusal_never_carries_a_long_text(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     Refusals(clock).note("unknown name", "x" * 5_000, login="y" * 5_000)
     assert len(caplog.messages[0]) < 500
+
+
+def test_a_json_line_names_its_event_and_its_fields_without_secrets(begin: Begin, out: io.StringIO) -> None:
+    begin("json")
+    lost = {"event": "broker.lost", "gateway": "GW-1", "reason": "mqtt://a:hunter2hunter2@b refused\n", "count": 3}
+    log.warning("gone", extra={**lost, "counts": {"stored": 7}, "invented": "x"})
+    told = json.loads(out.getvalue())
+    assert (told["event"], told["gateway"], told["count"], told["counts"]) == ("broker.lost", "GW-1", 3, {"stored": 7})
+    assert "hunter2" not in out.getvalue()
+    assert "\\n" in told["reason"]
+    assert "invented" not in told
+
+
+def test_a_text_line_says_the_sentence_alone(begin: Begin, out: io.StringIO) -> None:
+    begin()
+    log.warning("gone", extra={"event": "broker.lost", "gateway": "GW-1"})
+    assert out.getvalue().endswith("plantroom.tests: gone\n")
+
+
+def test_every_event_that_a_program_names_is_known_and_every_known_one_is_named() -> None:
+    root = Path(__file__).parents[2]
+    files = [path for folder in ("hub", "edge_agent", "web", "deploy") for path in (root / folder).rglob("*.py")]
+    texts = [path.read_text("utf-8") for path in files if "node_modules" not in path.parts]
+    named = {name for text in texts for name in re.findall(r'"event": "(\w+\.\w+)"', text)}
+    assert named == set(logs.EVENTS)
