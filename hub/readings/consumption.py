@@ -1,7 +1,8 @@
 """What many meters counted, by hour, day or month of their site.
 
-The same rules as for bills (``rules.meter``) over two readings a step, the first and the last: what a face did between
-them shows in the next step.  ``used`` is the one place that says where those readings come from.
+The same rules as for bills (``rules.meter``, exchanges of meters included) over two readings a step, the first and the
+last: what a face did between them shows in the next step.  ``used`` is the one place that says where those readings
+come from.
 """
 
 from collections import defaultdict
@@ -13,6 +14,8 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from hub.errors import InvalidError
+from hub.readings import exchanges
+from hub.readings.exchanges import RecordedExchange, standing
 from hub.readings.query import POINTS_MOST, all_there, asked_period, bounded, site_named
 from hub.readings.rows import Edges, Meter
 from hub.store.database import Transaction
@@ -129,13 +132,16 @@ async def used(
     held: Mapping[int, list[Edges]] = defaultdict(list)
     for edges in await tx.all(Edges, SQL["edges"], asked, afresh=True):
         held[edges.point_id].append(edges)
-    return [one for meter in of for one in _of(meter, held[meter.id], spans, now)]
+    exchanged = await exchanges.of_points(tx, [one.id for one in of], whole.end)
+    return [one for meter in of for one in _of(meter, held[meter.id], exchanged.get(meter.id, []), spans, now)]
 
 
-def _of(meter: Meter, edges: Sequence[Edges], spans: Sequence[Period], now: datetime) -> Iterator[Used]:
+def _of(
+    meter: Meter, edges: Sequence[Edges], recorded: list[RecordedExchange], spans: Sequence[Period], now: datetime
+) -> Iterator[Used]:
     readings = list(_readings(meter, edges))
     try:
-        series = _series(meter, readings)
+        series = _series(meter, readings, recorded)
     except DoubtError as error:
         yield from (Used(meter, span, None, False, _open(span, now), error.en) for span in spans)
         return
@@ -148,11 +154,12 @@ def _of(meter: Meter, edges: Sequence[Edges], spans: Sequence[Period], now: date
             yield Used(meter, span, found.quantity, found.estimated, _open(span, now), "")
 
 
-def _series(meter: Meter, readings: Sequence[Reading]) -> Series:
-    counter = Counter(meter.resolution, meter.modulus, meter.multiplier)
+def _series(meter: Meter, readings: Sequence[Reading], recorded: list[RecordedExchange]) -> Series:
+    registered = Counter(meter.resolution, meter.modulus, meter.multiplier)
     if not readings:
         raise DoubtError(f"{meter.code} has no usable reading in this period.", f"{meter.code} 在此期间没有可用读数。")
-    return accumulate(readings, counter, longest_gap=LONGEST_GAP, settled_within=SETTLED_WITHIN)
+    counter, coming = standing(recorded, registered, readings[0].at, readings[-1].at)
+    return accumulate(readings, counter, coming, longest_gap=LONGEST_GAP, settled_within=SETTLED_WITHIN)
 
 
 def _readings(meter: Meter, edges: Sequence[Edges]) -> Iterator[Reading]:

@@ -1,5 +1,6 @@
 """Which meter stood behind a counter, and when it was exchanged or reset: as people have recorded and others agreed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -36,6 +37,21 @@ class RecordedExchange:
     def exchange(self) -> Exchange:
         """The exchange as ``rules.meter.consumption`` takes it."""
         return Exchange(self.at, self.final, self.initial, Counter(self.resolution, self.modulus, self.multiplier))
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeOfPoint(RecordedExchange):
+    """An exchange that is in force, with its point."""
+
+    point_id: int
+
+
+async def of_points(tx: Transaction, point_ids: Sequence[int], until: datetime) -> dict[int, list[RecordedExchange]]:
+    """Give the exchanges of many points before ``until``, oldest first; a point without any is left out."""
+    found: dict[int, list[RecordedExchange]] = {}
+    for one in await tx.all(ExchangeOfPoint, SQL["exchanges_of_points"], {"points": [*point_ids], "until": until}):
+        found.setdefault(one.point_id, []).append(one)
+    return found
 
 
 async def meter(

@@ -173,3 +173,10 @@ SELECT x.at, x.final, x.resolution_before, x.modulus_before, x.multiplier_before
 FROM meter_exchanges x JOIN corrections c ON c.id = x.correction_id
 WHERE x.point_id = %(point)s AND c.state = 'in_force'
 ORDER BY x.at LIMIT %(most)s;
+
+-- name: exchanges_of_points
+SELECT x.point_id, x.at, x.final, x.resolution_before, x.modulus_before, x.multiplier_before, x.initial, x.resolution,
+       x.modulus, x.multiplier
+FROM meter_exchanges x JOIN corrections c ON c.id = x.correction_id
+WHERE x.point_id = ANY(%(points)s::bigint[]) AND x.at < %(until)s AND c.state = 'in_force'
+ORDER BY x.point_id, x.at;

@@ -347,3 +347,27 @@ async def test_the_description_has_examples_everywhere(asking: Asking) -> None:
             path
         )
         assert one["responses"]["200"]["content"]["application/json"]["example"]
+
+
+async def test_consumption_goes_on_across_a_meter_exchange(asking: Asking) -> None:
+    meter, noon = "EM-B-101.energy", START + timedelta(hours=12)
+    hours = [START + timedelta(hours=n) for n in range(25)]
+    asking.put(meter, [(at, 900.0 + n if at < noon else 5.0 + n - 12, 192) for n, at in enumerate(hours)])
+    before = await asking.body("/api/consumption", **DAY, meter=meter, by="day")
+    with psycopg.connect(asking.park.dsns.owner) as owner:
+        owner.execute(
+            """WITH c AS (
+                INSERT INTO corrections (id, organisation_id, number, point_id, point, kind, first_at, last_at, lines,
+                                         digest, reason, billing, bills, effect, asked_by, asked_at, state,
+                                         in_force_by, in_force_at)
+                SELECT gen_random_uuid(), organisation_id, 9, id, code, 'exchange', %(at)s, %(at)s, 0, '', 'worn',
+                       false, '{}', '{}', 'x', %(at)s, 'in_force', 'x', %(at)s FROM points WHERE code = %(meter)s
+                RETURNING organisation_id, id, point_id)
+               INSERT INTO meter_exchanges
+               SELECT organisation_id, id, point_id, %(at)s, 912, 0.1, 10000, 1, '', 5, 0.1, 10000, 1, '' FROM c""",
+            {"at": noon, "meter": meter},
+        )
+    await rollups.rebuild(asking.database)
+    after = await asking.body("/api/consumption", **DAY, meter=meter, by="day")
+    assert before["consumption"][0]["value"] is None  # a fall without an exchange is a doubt
+    assert (after["consumption"][0]["value"], after["consumption"][0]["doubt"]) == (24.0, "")
