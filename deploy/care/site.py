@@ -31,6 +31,7 @@ LEFT_OUT = {  # what is kept at a place, but is about people or is somebody else
     "stills": "pictures of people", "badge_events": "who went where", "badge_holders": "names of people",
     "contacts": "names of people", "bank_accounts": "account numbers", "quarantine": "what could not be used",
     "audit_entries": "the record is exported by plantroom audit export",
+    "correction_photos": "pictures, which may show people",
 }  # fmt: skip
 _PLACED = b"""
 SELECT c.relname::text,
@@ -44,7 +45,7 @@ ORDER BY 1"""
 _ABOUT = {
     "times": "UTC, ISO 8601",
     "value": "empty: nothing was measured, which is never zero",
-    "quality": "192 good, 64 uncertain, 500 stale, 0 bad",
+    "quality": "192 good, 216 read by hand, 64 uncertain, 500 stale, 0 bad",
     "text": "as it is, for programs; a spreadsheet may take cells that begin with = for formulas",
 }
 Telling = Callable[[str, int, int], None]

@@ -151,6 +151,6 @@ async def test_nothing_of_a_correction_can_be_changed_afterwards(desk: Desk) -> 
     with psycopg.connect(desk.park.dsns.hub, autocommit=True) as hub:
         hub.execute("SET ROLE plantroom_app")
         for change in ("UPDATE corrections SET reason = 'x'", "DELETE FROM corrections", "DELETE FROM correction_lines",
-                       "UPDATE points SET unit = 'x'", "UPDATE amendments SET value = 1"):  # fmt: skip
+                       "UPDATE points SET code = 'x'", "UPDATE amendments SET value = 1"):  # fmt: skip
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 hub.execute(change.encode())
