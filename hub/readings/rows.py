@@ -1,7 +1,7 @@
 """Rows of the readings slice."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -181,7 +181,54 @@ class Edges:
 
     point_id: int
     at: datetime
+
+class PlainDays:
+    """What a counter counted per local day, in steps of its resolution; ``plain`` False: two readings a day do not say.
+
+    ``places`` count the days from the first one asked for; a step is None where no reading lies before or after it.
+    """
+
+    point_id: int
+    point: str
+    unit: str
+    resolution: Decimal
+    modulus: Decimal | None
+    plain: bool
+    places: list[int]
+    steps: list[int | None]
+    estimated: list[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class DayFaces:
+    """The first and the last good reading of a counter on a local day, and how often its face fell."""
+
+    point_id: int
+    day: date
+    starts_at: datetime
+    ends_at: datetime
     first: float
     first_at: datetime
     last: float
     last_at: datetime
+
+    falls: int
+
+
+@dataclass(frozen=True, slots=True)
+class GoodReading:
+    """A good reading of one of many points."""
+
+    point_id: int
+    at: datetime
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The latest reading of one of many points."""
+
+    point_id: int
+    at: datetime
+    value: float | None
+    quality: int

@@ -1,10 +1,11 @@
 """Ask for readings; every range is bounded.  All of it runs under Role.APP through the barrier views."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from hub.errors import InvalidError
-from hub.readings.rows import Bucket, Completeness, Exported, Latest, Measured, Point
+from hub.readings.rows import Bucket, Completeness, Exported, Latest, Measured, Newest, Point
 from hub.store.database import Transaction
 from hub.store.sql import queries
 from rules.model.period import Period
@@ -15,7 +16,8 @@ SQL = queries(__package__)
 
 SERIES_MOST = 100_000
 LATEST_MOST = 2_000
-BUCKETS_MOST = 2_000
+BUCKETS_MOST = 9_000  # a year by the hour
+NEWEST_MOST = 10_000
 PERIOD_MOST = timedelta(days=6 * 366)
 RAW_CHART_MOST = timedelta(days=3)  # longer charts are made of the hourly rollups
 COUNTER_MARGIN = timedelta(days=1)
@@ -50,6 +52,8 @@ async def chart(tx: Transaction, of: Point, period: Period, buckets: int = 500) 
         return await tx.all(Bucket, SQL["chart_of_readings"], asked)
     asked["start"] = period.start.replace(minute=0, second=0, microsecond=0)
     asked["step"] = HOUR * -(-step // HOUR)
+    if asked["step"] == HOUR:
+        return await tx.all(Bucket, SQL["chart_of_each_hour"], asked)
     return await tx.all(Bucket, SQL["chart_of_hours"], asked)
 
 
@@ -64,6 +68,13 @@ async def latest(
     """Give every point (of a site, of a device) with its latest reading, by code; a page starts ``after`` a code."""
     asked = {"site": site_id, "device": device_id, "after": after, "most": min(most, LATEST_MOST)}
     return await tx.all(Latest, SQL["latest"], asked, afresh=True)
+
+
+async def newest(tx: Transaction, points: Sequence[int]) -> list[Newest]:
+    """Give the latest readings of many points at once, of those that have one; raises InvalidError for too many."""
+    if len(points) > NEWEST_MOST:
+        raise InvalidError(f"Ask for the latest readings of at most {NEWEST_MOST} points at once.")
+    return await tx.all(Newest, SQL["newest"], {"points": [*points]}, afresh=True)
 
 
 async def counter_series(

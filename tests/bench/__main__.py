@@ -21,6 +21,8 @@ from tests.bench import (
     growth,
     guard,
     overlay,
+
+    query,
     sign_in,
     start,
     store,
@@ -42,6 +44,8 @@ BENCHES = {
     "growth": growth.measure,
     "guard": guard.measure,
     "overlay": overlay.measure,
+
+    "query": query.measure,
     "start": start.measure,
     "store": store.measure,
     "walk": walk.measure,

@@ -1,8 +1,8 @@
 -- Rollups that can be trusted: hours (UTC) and days (site time), with coverage, from one reading of the samples.
 
--- What people and rollups take for measured: the one place where raw samples are read for them.  Whoever corrects
+-- What rollups take for measured: the one place where raw samples are read for them.  Whoever corrects
 -- readings replaces this view.
-CREATE VIEW effective_samples AS SELECT point_id, at, value, quality FROM samples;
+CREATE VIEW effective_samples WITH (security_invoker = true) AS SELECT point_id, at, value, quality FROM samples;
 GRANT SELECT ON effective_samples TO plantroom_ingest, plantroom_reader;
 
 ALTER TABLE hourly
