@@ -232,3 +232,64 @@ class Newest:
     at: datetime
     value: float | None
     quality: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDay:
+    """How much of a day the points of a device know; ``place`` counts the days asked for from 1."""
+
+    device_id: UUID
+    device: str
+    name_zh: str
+    name_en: str
+    gateway: str
+    place: int
+    points: int
+    expected_s: float
+    covered_s: float
+    late_s: float
+    readings: int
+    bad: int
+
+
+@dataclass(frozen=True, slots=True)
+class PointShare:
+    """How much of some days a point knows, ``since`` its first reading; ``late_s`` of it was filled in afterwards."""
+
+    point_id: int
+    point: str
+    measure: str
+    device: str
+    gateway: str
+    since: datetime
+    expected_s: float
+    covered_s: float
+    late_s: float
+    readings: int
+    bad: int
+
+
+@dataclass(frozen=True, slots=True)
+class PointHour:
+    """How much of a UTC hour a point knows."""
+
+    point_id: int
+    bucket: datetime
+    covered_s: float
+    late_s: float
+    n: int
+    bad: int
+
+
+@dataclass(frozen=True, slots=True)
+class GapRow:
+    """A stretch without a good reading."""
+
+    point_id: int
+    start_at: datetime
+    end_at: datetime
+    open: bool
+    expected_s: float
+    missing_s: float
+    recovered_at: datetime | None
+    bad: int

@@ -22,7 +22,8 @@ MONTH = FIRST, FIRST + timedelta(days=30)
 
 BARE_CHART = """
 SELECT bucket, good_n, min, max, last FROM hourly
-WHERE point_id = (SELECT id FROM points WHERE code = %(code)s) AND bucket >= %(start)s AND bucket < %(end)s ORDER BY bucket
+WHERE point_id = (SELECT id FROM points WHERE code = %(code)s) AND bucket >= %(start)s AND bucket < %(end)s
+ORDER BY bucket
 """
 BARE_LATEST = "SELECT point_id, at, value, quality FROM latest WHERE point_id = ANY(%(points)s::bigint[])"
 BARE_MONTH = """

@@ -1,6 +1,5 @@
-"""Twenty million readings: 10,000 points of one organisation over thirty days, with their rollups; and a year of some."""
+"""Twenty million readings: 10,000 points over thirty days, with their rollups; and a year of hours of some."""
 
-import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,14 +34,15 @@ SELECT d.organisation_id, d.site_id, d.gateway_id, d.space_id, 'X-' || n, 'x', '
 FROM generate_series(1, {DEVICES}) n, (SELECT * FROM devices WHERE code = 'EM-A-MAIN') d;
 INSERT INTO points (organisation_id, site_id, device_id, code, measure, kind, unit, resolution, modulus)
 SELECT organisation_id, site_id, id, code || '.' || measure, measure, kind, unit, 0.1, modulus
-FROM devices, (VALUES ('energy', 'counter', 'kWh', 1000000), ('power', 'gauge', 'kW', NULL)) m (measure, kind, unit, modulus)
+FROM devices, (VALUES ('energy', 'counter', 'kWh', 1000000), ('power', 'gauge', 'kW', NULL))
+              AS m (measure, kind, unit, modulus)
 WHERE code LIKE 'X-%';
 """
 # What the job would make, in one statement each: all is good and evenly spaced, so each hour is covered.
 HOURS = """
 INSERT INTO hourly (point_id, bucket, n, good_n, sum, min, max, first, first_at, last, last_at, covered_s, integral)
-SELECT point_id, date_trunc('hour', at, 'UTC'), count(*), count(*), sum(value), min(value), max(value), min(value), min(at),
-       max(value), max(at), 3600, avg(value) * 3600
+SELECT point_id, date_trunc('hour', at, 'UTC'), count(*), count(*), sum(value), min(value), max(value), min(value),
+       min(at), max(value), max(at), 3600, avg(value) * 3600
 FROM samples GROUP BY 1, 2
 """
 YEAR = """
@@ -51,21 +51,19 @@ SELECT p, %(start)s::timestamptz - h * interval '1 hour', 3, 3, h, h, h, h, now(
 FROM unnest(%(points)s::bigint[]) p, generate_series(1, 366 * 24) h
 """
 DAYS_OF_THEM = """
-INSERT INTO daily (point_id, day, starts_at, ends_at, n, good_n, sum, min, max, first, first_at, last, last_at, covered_s,
-                   integral, falls, late_s)
-SELECT point_id, day, day::timestamp AT TIME ZONE 'Asia/Shanghai', (day + 1)::timestamp AT TIME ZONE 'Asia/Shanghai', n, n,
-       sum, min, max, min, first_at, max, last_at, covered_s, integral, 0, 0
-FROM (SELECT point_id, (bucket AT TIME ZONE 'Asia/Shanghai')::date AS day, sum(n) AS n, sum(sum) AS sum, min(min) AS min,
-             max(max) AS max, min(first_at) AS first_at, max(last_at) AS last_at, sum(covered_s) AS covered_s,
-             sum(integral) AS integral
+INSERT INTO daily (point_id, day, starts_at, ends_at, n, good_n, sum, min, max, first, first_at, last, last_at,
+                   covered_s, integral, falls, late_s)
+SELECT point_id, day, day::timestamp AT TIME ZONE 'Asia/Shanghai', (day + 1)::timestamp AT TIME ZONE 'Asia/Shanghai',
+       n, n, sum, min, max, min, first_at, max, last_at, covered_s, integral, 0, 0
+FROM (SELECT point_id, (bucket AT TIME ZONE 'Asia/Shanghai')::date AS day, sum(n) AS n, sum(sum) AS sum,
+             min(min) AS min, max(max) AS max, min(first_at) AS first_at, max(last_at) AS last_at,
+             sum(covered_s) AS covered_s, sum(integral) AS integral
       FROM hourly WHERE bucket >= %(start)s GROUP BY 1, 2) h
 """
 LATEST = """
 INSERT INTO latest (point_id, at, value, quality)
 SELECT point_id, max(last_at), max(max), 192 FROM daily GROUP BY 1
 """
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
