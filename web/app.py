@@ -31,6 +31,8 @@ from web.console import (
     commands,
     commissioning,
     corrections,
+
+    completeness,
     deputies,
     flows,
     gateways,
@@ -62,6 +64,9 @@ PAGES = (
     sign_in, oidc, second_factor, welcome, account, tokens, users, roles, whereabouts, live, overview, alarms, orders,
     points, commands, corrections, gateways, adoption, history, commissioning, billing, approvals, deputies, flows,
     tenants, stills, badges, privacy, audit, platform, jobs, meters, papers,
+
+    points, commands, gateways, completeness, adoption, history, commissioning, billing, approvals, deputies, flows,
+    tenants, stills, badges, privacy, audit, platform, jobs, papers,
 )  # fmt: skip
 LISTS: tuple[LiveList, ...] = (
     overview.TILES, alarms.LIST, alarms.CHIPS, orders.LIST, orders.SHEET, points.LIST, points.ONE, commands.LIST,
