@@ -23,6 +23,8 @@ from web.session import PointsVisit, Visit, first_site
 
 router = APIRouter()
 DAYS_SHOWN = 14
+YEARS = range(2000, 2100)  # a day in an address beyond them is a slip
+EARLIEST = date(2000, 1, 1)
 GAPS_SHOWN = 100
 Day = Annotated[str, Query(max_length=40)]
 
@@ -82,7 +84,9 @@ async def _asked(tx: Transaction, visit: Visit, first: str, last: str, length: i
     if site is None:
         return None
     until = day_of(last) or visit.now.astimezone(site.zone).date()
-    since = day_of(first) or until - timedelta(days=length - 1)
+    since = day_of(first) or max(until, EARLIEST) - timedelta(days=length - 1)
+    if not {since.year, until.year} <= {*YEARS}:
+        raise InvalidError("This day lies too far off; choose another.")
     if until < since:
         raise InvalidError("The last day lies before the first; choose them the other way round.")
     return Asked(site, since, until)
