@@ -2,21 +2,26 @@
 
 Two readings of a day, its first and its last good one, say what the day counted; at midnight the counter is taken
 between the last of one day and the first of the next, in proportion to time, as ``rules.meter`` does for bills.
-Counters with nothing unusual are worked out where the rollups lie, in whole steps of their resolution.  The others (a
-rollover, an exchange, a dropout, a day without a reading) go through ``rules.meter`` here: with all readings of the
+Counters with nothing unusual are worked out by column (plain_days.py), in whole steps of their resolution.  The others
+(a rollover, an exchange, a dropout, a day without a reading) go through ``rules.meter`` here: with all readings of the
 days on which a face fell, and with two readings of the others.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hub.errors import InvalidError
-from hub.readings.rows import DayFaces, GoodReading, PlainDays
+from hub.readings import columns, plain_days
+from hub.readings.plain_days import LONGEST_GAP, SETTLED_WITHIN
+from hub.readings.rows import CounterPoint, DayFaces, GoodReading
 from hub.store.database import Transaction
 from hub.store.sql import queries
 from rules.meter.consumption import Consumption, Exchange, accumulate, consume
@@ -33,8 +38,6 @@ COUNTERS_MOST = 1_000
 DAYS_MOST = 400
 READINGS_MOST = 500_000  # of the days on which faces fell
 MARGIN_DAYS = 3  # as far outside its ends may be estimated from
-LONGEST_GAP = timedelta(days=2)  # these two as for bills
-SETTLED_WITHIN = timedelta(minutes=1)
 ONE = Decimal(1)
 
 
@@ -42,7 +45,7 @@ ONE = Decimal(1)
 class DailyUse:
     """What one counter counted on each of ``days``, in ``step`` (resolution times multiplier) of ``unit``.
 
-    ``steps`` None: it is not known, and where there is more to say than that a reading is missing, ``doubts`` says why.
+    Where ``known`` is false it cannot be said: no reading lies on one side of the day, or ``doubts`` says why.
     """
 
     point_id: int
@@ -50,20 +53,21 @@ class DailyUse:
     unit: str
     step: Decimal
     days: tuple[date, ...]
-    steps: Sequence[int | None]
-    estimated: Sequence[bool]
+    steps: NDArray[np.int64]
+    known: NDArray[np.bool_]
+    estimated: NDArray[np.bool_]
     doubts: Mapping[date, DoubtError]
 
     def quantities(self) -> Iterator[tuple[date, Decimal | None, bool]]:
         """Walk the days with what was counted (exact) and whether an end of the day was estimated."""
-        for day, steps, estimated in zip(self.days, self.steps, self.estimated, strict=True):
-            yield day, None if steps is None else steps * self.step, estimated
+        columns = self.steps.tolist(), self.known.tolist(), self.estimated.tolist()
+        for day, steps, known, estimated in zip(self.days, *columns, strict=True):
+            yield day, steps * self.step if known else None, estimated
 
     @property
     def total(self) -> Decimal | None:
         """What was counted on all days; None where one is not known."""
-        known = [steps for steps in self.steps if steps is not None]
-        return sum(known) * self.step if len(known) == len(self.steps) else None
+        return int(self.steps.sum()) * self.step if self.known.all() else None
 
 
 async def daily_consumption(
@@ -82,37 +86,26 @@ async def daily_consumption(
     first, past = span
     if len(points) > COUNTERS_MOST or (past - first).days > DAYS_MOST:
         raise InvalidError(f"Ask for at most {COUNTERS_MOST} counters and {DAYS_MOST} days at once.")
-    asked = {"points": [*points], "first": first, "past": past, "margin": MARGIN_DAYS,
-             "settled_ms": SETTLED_WITHIN // timedelta(milliseconds=1)}  # fmt: skip
-    times = multipliers or {}
-    found = await tx.all(PlainDays, SQL["plain_days"], asked, afresh=True)
-    replaced = exchanges or {}
-    others = [one for one in found if not one.plain or replaced.get(one.point_id)]
+    asked = {"points": [*points], "first": first, "past": past, "margin": MARGIN_DAYS}
+    found = await tx.all(CounterPoint, SQL["counters"], asked, afresh=True)
+    held = await columns.read(tx, SQL["face_columns"], asked, plain_days.LAYOUT)
+    every, times, replaced = tuple(days(first, past)), multipliers or {}, exchanges or {}
+    plain = plain_days.work_out(held, found, len(every))
+    others = [one for n, one in enumerate(found) if not plain.plain[n] or replaced.get(one.point_id)]
     courses = await _courses(tx, others, asked) if others else {}
-    every = tuple(days(first, past))
     used = []
-    for one in found:
+    for n, one in enumerate(found):
         multiplier = times.get(one.point_id, ONE)
         if (course := courses.get(one.point_id)) is None:
-            used.append(_plain(one, every, multiplier))
+            step, laid = one.resolution * multiplier, (plain.steps[n], plain.known[n], plain.estimated[n])
+            used.append(DailyUse(one.point_id, one.point, one.unit, step, every, *laid, {}))
         else:
             counter = Counter(one.resolution, one.modulus, multiplier)
-            meter = Course(course, counter, replaced.get(one.point_id, ()))
-            used.append(_judged(one, every, zone, meter))
+            used.append(_judged(one, every, zone, Course(course, counter, replaced.get(one.point_id, ()))))
     return used
 
 
-def _plain(one: PlainDays, every: tuple[date, ...], multiplier: Decimal) -> DailyUse:
-    steps: list[int | None] = one.steps
-    estimated = one.estimated
-    if len(steps) != len(every):
-        by_place = dict(zip(one.places, zip(one.steps, one.estimated, strict=True), strict=True))
-        laid = [by_place.get(place, (None, False)) for place in range(len(every))]
-        steps, estimated = [found for found, _ in laid], [guess for _, guess in laid]
-    return DailyUse(one.point_id, one.point, one.unit, one.resolution * multiplier, every, steps, estimated, {})
-
-
-async def _courses(tx: Transaction, of: Sequence[PlainDays], asked: Mapping[str, Any]) -> dict[int, list[Reading]]:
+async def _courses(tx: Transaction, of: Sequence[CounterPoint], asked: Mapping[str, Any]) -> dict[int, list[Reading]]:
     """Give the readings by which the days of these points are judged: two a day, all of those on which a face fell."""
     codes = {one.point_id: one.point for one in of}
     faces = await tx.all(DayFaces, SQL["day_faces"], {**asked, "points": [*codes]}, afresh=True)
@@ -169,7 +162,7 @@ def _at(exchange: Exchange) -> datetime:
     return exchange.at
 
 
-def _judged(one: PlainDays, every: tuple[date, ...], zone: ZoneInfo, course: Course) -> DailyUse:
+def _judged(one: CounterPoint, every: tuple[date, ...], zone: ZoneInfo, course: Course) -> DailyUse:
     """Judge each day by the whole course, or where that leaves a doubt, by what lies around the day alone."""
     try:
         whole: Series | None = course.series()
@@ -186,6 +179,9 @@ def _judged(one: PlainDays, every: tuple[date, ...], zone: ZoneInfo, course: Cou
             found.append(None)
     known = [used.quantity for used in found if used is not None]
     step = min((Decimal(1).scaleb(int(q.as_tuple().exponent)) for q in known), default=one.resolution)
-    steps = [None if used is None else int(used.quantity / step) for used in found]
-    estimated = [used is not None and used.estimated for used in found]
-    return DailyUse(one.point_id, one.point, one.unit, step, every, steps, estimated, doubts)
+    return DailyUse(
+        one.point_id, one.point, one.unit, step, every,
+        np.array([0 if used is None else int(used.quantity / step) for used in found], np.int64),
+        np.array([used is not None for used in found], bool),
+        np.array([used is not None and used.estimated for used in found], bool), doubts,
+    )  # fmt: skip

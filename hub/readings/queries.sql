@@ -41,14 +41,9 @@ WHERE point_id = %(point)s AND bucket >= %(start)s AND bucket < %(end)s AND good
 GROUP BY 1
 ORDER BY 1;
 
--- name: chart_of_each_hour
-SELECT bucket AS at, good_n AS n, min, max, last
-FROM hourly_readings
-WHERE point_id = %(point)s AND bucket >= %(start)s AND bucket < %(end)s AND good_n > 0
-ORDER BY bucket;
-
 -- name: newest
-SELECT point_id, at, value, quality FROM latest_readings WHERE point_id = ANY(%(points)s::bigint[]);
+SELECT point_id, date_part('epoch', at) AS at_s, coalesce(value, 'NaN') AS value, quality::bigint AS quality
+FROM latest_readings WHERE point_id = ANY(%(points)s::bigint[]);
 
 -- name: latest
 SELECT p.id AS point_id, p.code AS point, p.measure, p.kind, p.unit, p.resolution, p.device_id, d.code AS device,
@@ -225,6 +220,17 @@ SELECT w.id AS point_id, w.code AS point, w.unit, w.resolution, w.modulus, coale
 FROM wanted w LEFT JOIN used u ON u.id = w.id
 GROUP BY w.id, w.code, w.unit, w.resolution, w.modulus
 ORDER BY w.code;
+
+-- name: counters
+SELECT id AS point_id, code AS point, unit, resolution, modulus FROM points WHERE id = ANY(%(points)s::bigint[]) ORDER BY code;
+
+-- Read by column (hub/readings/columns.py): whole numbers and doubles alone, none of them missing.
+-- name: face_columns
+SELECT point_id, (day - %(first)s::date)::bigint AS place, falls::bigint AS falls, first, last,
+       date_part('epoch', first_at) AS first_s, date_part('epoch', last_at) AS last_s, date_part('epoch', starts_at) AS starts_s
+FROM daily_readings
+WHERE point_id = ANY(%(points)s::bigint[]) AND day >= %(first)s::date - %(margin)s::int
+  AND day < %(past)s::date + %(margin)s::int AND good_n > 0;
 
 -- name: day_faces
 SELECT point_id, day, starts_at, ends_at, first, first_at, last, last_at, falls

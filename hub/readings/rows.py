@@ -181,22 +181,21 @@ class Edges:
 
     point_id: int
     at: datetime
+    first: float
+    first_at: datetime
+    last: float
+    last_at: datetime
 
-class PlainDays:
-    """What a counter counted per local day, in steps of its resolution; ``plain`` False: two readings a day do not say.
 
-    ``places`` count the days from the first one asked for; a step is None where no reading lies before or after it.
-    """
+@dataclass(frozen=True, slots=True)
+class CounterPoint:
+    """How the face of a counter is read."""
 
     point_id: int
     point: str
     unit: str
     resolution: Decimal
     modulus: Decimal | None
-    plain: bool
-    places: list[int]
-    steps: list[int | None]
-    estimated: list[bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +210,6 @@ class DayFaces:
     first_at: datetime
     last: float
     last_at: datetime
-
     falls: int
 
 
@@ -222,16 +220,6 @@ class GoodReading:
     point_id: int
     at: datetime
     value: float
-
-
-@dataclass(frozen=True, slots=True)
-class Newest:
-    """The latest reading of one of many points."""
-
-    point_id: int
-    at: datetime
-    value: float | None
-    quality: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+from numpy.typing import NDArray
+
 from hub.errors import InvalidError
-from hub.readings.rows import Bucket, Completeness, Exported, Latest, Measured, Newest, Point
+from hub.readings import columns
+from hub.readings.rows import Bucket, Completeness, Exported, Latest, Measured, Point
 from hub.store.database import Transaction
 from hub.store.sql import queries
 from rules.model.period import Period
@@ -16,8 +20,9 @@ SQL = queries(__package__)
 
 SERIES_MOST = 100_000
 LATEST_MOST = 2_000
-BUCKETS_MOST = 9_000  # a year by the hour
+BUCKETS_MOST = 2_000
 NEWEST_MOST = 10_000
+NEWEST = {"point_id": "i8", "at_s": "f8", "value": "f8", "quality": "i8"}
 PERIOD_MOST = timedelta(days=6 * 366)
 RAW_CHART_MOST = timedelta(days=3)  # longer charts are made of the hourly rollups
 COUNTER_MARGIN = timedelta(days=1)
@@ -52,8 +57,6 @@ async def chart(tx: Transaction, of: Point, period: Period, buckets: int = 500) 
         return await tx.all(Bucket, SQL["chart_of_readings"], asked)
     asked["start"] = period.start.replace(minute=0, second=0, microsecond=0)
     asked["step"] = HOUR * -(-step // HOUR)
-    if asked["step"] == HOUR:
-        return await tx.all(Bucket, SQL["chart_of_each_hour"], asked)
     return await tx.all(Bucket, SQL["chart_of_hours"], asked)
 
 
@@ -70,11 +73,14 @@ async def latest(
     return await tx.all(Latest, SQL["latest"], asked, afresh=True)
 
 
-async def newest(tx: Transaction, points: Sequence[int]) -> list[Newest]:
-    """Give the latest readings of many points at once, of those that have one; raises InvalidError for too many."""
+async def newest(tx: Transaction, points: Sequence[int]) -> dict[str, NDArray[Any]]:
+    """Give the latest readings of many points by column, of those that have one; raises InvalidError for too many.
+
+    Columns ``point_id``, ``at_s`` (seconds since 1970), ``value`` (nan: there is none) and ``quality``.
+    """
     if len(points) > NEWEST_MOST:
         raise InvalidError(f"Ask for the latest readings of at most {NEWEST_MOST} points at once.")
-    return await tx.all(Newest, SQL["newest"], {"points": [*points]}, afresh=True)
+    return await columns.read(tx, SQL["newest"], {"points": [*points]}, NEWEST)
 
 
 async def counter_series(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 
+from hub.readings import query
 from hub.readings import service as readings
 from hub.readings.daily import daily_consumption
 from hub.store.database import Transaction
@@ -36,11 +37,12 @@ Ours = Callable[[Transaction, Ground, int], Awaitable[int]]
 
 async def _chart(tx: Transaction, on: Ground, turn: int) -> int:
     point = await readings.point(tx, on.yearly[turn % len(on.yearly)])
-    return len(await readings.chart(tx, point, Period(*year()), readings.BUCKETS_MOST))
+    drawn = await query.draw(tx, point, Period(*year()), query.Resolution.HOUR, query.CHART_VALUES_MOST)
+    return 2 * len(drawn.line.at)  # two hours to a value, which keeps the least and the greatest of both
 
 
 async def _latest(tx: Transaction, on: Ground, _: int) -> int:
-    return len(await readings.newest(tx, on.points))
+    return len((await readings.newest(tx, on.points))["at_s"])
 
 
 async def _month(tx: Transaction, on: Ground, _: int) -> int:

@@ -58,7 +58,7 @@ async def test_the_map_shows_what_is_missing_and_leads_to_the_hours(
     assert await ahu.locator("td.heat").count() == 14
     assert await ahu.locator(".late-mark").count() >= 1
     assert await page.locator(".gaps tbody tr").count() > 5
-    await expect(page.locator(".gaps")).to_contain_text({"zh": "尚未恢复", "en": "not yet"}[language])
+    await expect(page.locator(".gaps")).to_contain_text({"zh": "没有读数", "en": "nothing came"}[language])
     await expect(page.locator(".gaps")).to_contain_text({"zh": "补传", "en": "filled in"}[language])
     assert await page.evaluate("document.documentElement.scrollWidth") <= DESKTOP["width"]
     assert await serious(visitor) == []

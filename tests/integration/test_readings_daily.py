@@ -118,7 +118,7 @@ async def test_days_of_others_are_not_shown_and_questions_are_bounded(database: 
         assert await daily_consumption(tx, [park.points[code]], (FIRST, PAST), ZONE) == []
     async with database.transaction(park.organisation, ENGINEER) as tx:
         [one] = await daily_consumption(tx, [park.points[code]], (FIRST, PAST), ZONE)
-        assert (one.total, [*one.steps]) == (None, [None] * 10)
+        assert (one.total, [*one.known]) == (None, [False] * 10)
         assert len([*days(FIRST, PAST)]) == 10
         with pytest.raises(InvalidError, match="at most 1000 counters"):
             await daily_consumption(tx, [0] * 1_001, (FIRST, PAST), ZONE)
