@@ -360,7 +360,6 @@ SENTENCES = (
     N_("Say until which day it is kept."),
     N_("Evidence is kept to a day in the future, at most 1096 days away."),
     N_("This day lies too far off; choose another."),
-    N_("The last day lies before the first; choose them the other way round."),
     N_("Choose at least one record that is the person's."),
     N_("Say in a few words who asked for this and how you know that it is he; do not write his name."),
     N_("Somebody else carries out your own erasure: afterwards your session is over."),

@@ -38,7 +38,7 @@ def gaps(
     form: Annotated[Literal["text", "json"], typer.Option("--format", help="text or json.")] = "text",
     data: Data = None,
 ) -> None:
-    """List where readings are missing, open gaps first.  Example: plantroom readings gaps --site S --from 2026-11-01."""
+    """List where readings are missing.  Example: plantroom readings gaps --site RIVERSIDE --from 2026-11-01."""
     now = datetime.now(UTC)
     first, past = moment(start), moment(end) if end else now
     if past < first:
@@ -108,7 +108,8 @@ def _line(gap: Gap, zone: ZoneInfo) -> str:
     if gap.recovered_at is not None:
         known = f"filled in {gap.recovered_at.astimezone(zone):%Y-%m-%d %H:%M}"
     ended = "not yet" if gap.open else until
-    return f"{gap.point:<{WIDTH}} {since}  {ended:<19} {lasted(gap.missing_s):>8} {lasted(gap.expected_s):>8}  {known}".rstrip()
+    long, usual = lasted(gap.missing_s), lasted(gap.expected_s)
+    return f"{gap.point:<{WIDTH}} {since}  {ended:<19} {long:>8} {usual:>8}  {known}".rstrip()
 
 
 def lasted(seconds: float) -> str:

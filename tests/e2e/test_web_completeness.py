@@ -84,7 +84,7 @@ async def test_lists_are_kept_as_files_and_odd_days_are_refused_in_words(stage: 
     assert {line.split(",")[1] for line in lines[1:]} == {AHU}
     for query, status, said in (
         ("?first=2026-02-30", 422, "is not a day"),
-        ("?first=2026-02-10&last=2026-02-01", 422, "other way round"),
+        ("?first=2001-02-10&last=2001-02-01", 200, 'value="2001-02-01"'),
         ("?first=2020-01-01&last=2026-02-01", 422, "at most 62 days"),
         ("?first=0001-01-01&last=0001-01-02", 422, "too far off"),
         ("?last=0001-01-01", 422, "too far off"),

@@ -87,9 +87,7 @@ async def _asked(tx: Transaction, visit: Visit, first: str, last: str, length: i
     since = day_of(first) or max(until, EARLIEST) - timedelta(days=length - 1)
     if not {since.year, until.year} <= {*YEARS}:
         raise InvalidError("This day lies too far off; choose another.")
-    if until < since:
-        raise InvalidError("The last day lies before the first; choose them the other way round.")
-    return Asked(site, since, until)
+    return Asked(site, min(since, until), max(since, until))
 
 
 @router.get("/completeness")
