@@ -28,17 +28,18 @@ SELECT DISTINCT s.timezone, h.bucket
 FROM (SELECT bucket, point_id FROM dirty_hours WHERE bucket < %(before)s ORDER BY bucket, point_id LIMIT %(most)s) h
 JOIN points p ON p.id = h.point_id JOIN sites s ON s.id = p.site_id;
 
--- The hour after a marked one is made too where it is there: the last reading of the one reaches into the other.
+-- The hour after a marked one is made too where it is there: the last reading of the one reaches into the other.  Rows are
+-- taken by their place: whoever holds the lock is alone here, and a join of the list with itself grows with its square.
 -- name: rebuild_hours
 WITH taken AS (
     DELETE FROM dirty_hours
-    WHERE (bucket, point_id) IN (
-        SELECT bucket, point_id FROM dirty_hours WHERE bucket < %(before)s ORDER BY bucket, point_id LIMIT %(most)s)
+    WHERE ctid = ANY(ARRAY(SELECT ctid FROM dirty_hours WHERE bucket < %(before)s ORDER BY bucket, point_id LIMIT %(most)s))
     RETURNING point_id, bucket, late
 ), hours AS (
     SELECT point_id, bucket FROM taken
     UNION SELECT h.point_id, h.bucket FROM taken t
           JOIN hourly h ON h.point_id = t.point_id AND h.bucket = t.bucket + interval '1 hour'
+          WHERE NOT EXISTS (SELECT FROM dirty_hours d WHERE d.point_id = h.point_id AND d.bucket = h.bucket) -- its turn comes
 ), rolled AS MATERIALIZED (
     SELECT r.* FROM (SELECT array_agg(point_id ORDER BY point_id, bucket) AS points,
                             array_agg(bucket ORDER BY point_id, bucket) AS starts FROM hours) h
@@ -78,7 +79,7 @@ JOIN points p ON p.id = d.point_id JOIN sites s ON s.id = p.site_id;
 -- name: rebuild_days
 WITH taken AS (
     DELETE FROM dirty_days
-    WHERE (day, point_id) IN (SELECT day, point_id FROM dirty_days ORDER BY day, point_id LIMIT %(most)s)
+    WHERE ctid = ANY(ARRAY(SELECT ctid FROM dirty_days ORDER BY day, point_id LIMIT %(most)s))
     RETURNING point_id, day
 ), days AS MATERIALIZED (
     SELECT t.point_id, t.day, z.starts_at, z.ends_at,

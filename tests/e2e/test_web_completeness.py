@@ -1,6 +1,7 @@
 """The map of completeness: what is missing is seen, said in words, and not by colour alone."""
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -33,6 +34,11 @@ SELECT DISTINCT point_id, date_trunc('hour', at), coalesce(%(marked)s::timestamp
 WHERE at < coalesce(%(now)s - interval '89 hours' * %(late)s::int, 'infinity')"""
 
 
+TOO_WIDE = """most => [...document.querySelectorAll('main *')]
+    .filter(one => one.getBoundingClientRect().right > most + 1 && !one.closest('.list'))
+    .map(one => one.className || one.tagName)"""
+
+
 async def fill(stage: Stage, now: datetime) -> None:
     """Let the readings of FILL come in time, those of LATER now."""
     for readings, late in ((FILL, 0), (LATER, 1)):
@@ -55,6 +61,7 @@ async def test_the_map_shows_what_is_missing_and_leads_to_the_hours(
     await visitor.open("/completeness")
     ahu = page.locator(f".heat-map tr:has(a:text-is('{AHU}'))")
     await expect(ahu.locator("td.full").first).to_have_text("100")
+    await expect(ahu.locator("td.full").first).to_have_css("background-color", "rgb(11, 74, 134)")
     assert await ahu.locator("td.heat").count() == 14
     assert await ahu.locator(".late-mark").count() >= 1
     assert await page.locator(".gaps tbody tr").count() > 5
@@ -63,7 +70,7 @@ async def test_the_map_shows_what_is_missing_and_leads_to_the_hours(
     assert await page.evaluate("document.documentElement.scrollWidth") <= DESKTOP["width"]
     assert await serious(visitor) == []
     await visitor.shoot(f"{language}-completeness")
-    day = (now - timedelta(hours=95)).date()
+    day = (now - timedelta(hours=95)).astimezone(ZoneInfo(stage.park.file.site.timezone)).date()
     await visitor.open(f"/completeness/devices/{AHU}?day={day}")
     assert await page.locator(".heat-map thead th.day").count() == 24
     await expect(page.locator(".gaps")).to_contain_text(f"{AHU}.supply_temp")
@@ -102,5 +109,6 @@ async def test_it_fits_a_phone(stage: Stage, phone: Visitor) -> None:
     page = await phone.sign_in(stage.users["engineer"])
     await phone.open("/completeness")
     await expect(page.locator(".heat-map").first).to_be_visible()
-    assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     await phone.shoot("phone-completeness")
+    assert await page.evaluate(TOO_WIDE, PHONE["width"]) == []
+    assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
