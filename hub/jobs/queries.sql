@@ -59,8 +59,9 @@ WITH taken AS (
         late_at = CASE WHEN excluded.covered_s > hourly.covered_s THEN coalesce(excluded.late_at, hourly.late_at)
                        ELSE hourly.late_at END
 ), gone AS (
-    DELETE FROM hourly h USING taken t WHERE h.point_id = t.point_id AND h.bucket = t.bucket
-        AND NOT EXISTS (SELECT FROM rolled r WHERE r.point_id = t.point_id AND r.starts_at = t.bucket)
+    DELETE FROM hourly h
+    USING (SELECT point_id, bucket FROM taken EXCEPT SELECT point_id, starts_at FROM rolled) g
+    WHERE h.point_id = g.point_id AND h.bucket = g.bucket
 ), marked AS (
     INSERT INTO dirty_days (day, point_id)
     SELECT DISTINCT z.day, t.point_id
@@ -69,7 +70,7 @@ WITH taken AS (
         ON z.timezone = s.timezone AND z.bucket = t.bucket
     ON CONFLICT DO NOTHING
 )
-SELECT count(*)::int FROM taken;
+SELECT count(*)::int AS n FROM taken;
 
 -- name: days_to_make
 SELECT DISTINCT s.timezone, d.day
@@ -89,15 +90,16 @@ WITH taken AS (
     JOIN unnest(%(zones)s::text[], %(days)s::date[], %(starts)s::timestamptz[], %(ends)s::timestamptz[])
         AS z (timezone, day, starts_at, ends_at) ON z.timezone = s.timezone AND z.day = t.day
 ), cut AS ( -- pieces of hours that midnight cuts
-    SELECT point_id, day, starts_at, first_hour AS ends_at FROM days WHERE starts_at < first_hour
-    UNION ALL SELECT point_id, day, past_hour, ends_at FROM days WHERE past_hour < ends_at
+    SELECT point_id, day, starts_at, first_hour AS ends_at, starts_at AS since, ends_at AS until
+    FROM days WHERE starts_at < first_hour
+    UNION ALL SELECT point_id, day, past_hour, ends_at, starts_at, ends_at FROM days WHERE past_hour < ends_at
 ), parts AS (
     SELECT d.point_id, d.day, h.bucket AS starts_at, h.n, h.good_n, h.sum, h.min, h.max, h.first, h.first_at, h.last, h.last_at,
-           h.covered_s, h.integral, h.falls, h.late_s
+           h.covered_s, h.integral, h.falls, h.late_s, d.starts_at AS since, d.ends_at AS until
     FROM days d JOIN hourly h ON h.point_id = d.point_id AND h.bucket >= d.first_hour AND h.bucket < d.past_hour
     UNION ALL
     SELECT c.point_id, c.day, r.starts_at, r.n, r.good_n, r.sum, r.min, r.max, r.first, r.first_at, r.last, r.last_at,
-           r.covered_s, r.integral, r.falls, 0
+           r.covered_s, r.integral, r.falls, 0, c.since, c.until
     FROM (SELECT array_agg(point_id ORDER BY point_id, starts_at) AS points, array_agg(starts_at ORDER BY point_id, starts_at) AS starts,
                  array_agg(ends_at ORDER BY point_id, starts_at) AS ends FROM cut) a
     CROSS JOIN LATERAL plantroom.roll(a.points, a.starts, a.ends) r
@@ -105,27 +107,26 @@ WITH taken AS (
 ), ordered AS (
     SELECT *, lag(last) OVER (PARTITION BY point_id, day, good_n > 0 ORDER BY starts_at) AS last_before FROM parts
 ), merged AS MATERIALIZED (
-    SELECT point_id, day, sum(n)::int AS n, sum(good_n)::int AS good_n, sum(sum) AS sum, min(min) AS min, max(max) AS max,
+    SELECT point_id, day, since, until, sum(n)::int AS n, sum(good_n)::int AS good_n, sum(sum) AS sum, min(min) AS min, max(max) AS max,
            (array_agg(first ORDER BY starts_at) FILTER (WHERE good_n > 0))[1] AS first, min(first_at) AS first_at,
            (array_agg(last ORDER BY starts_at DESC) FILTER (WHERE good_n > 0))[1] AS last, max(last_at) AS last_at,
            sum(covered_s) AS covered_s, sum(integral) AS integral,
            (sum(falls) + count(*) FILTER (WHERE first < last_before))::int AS falls, sum(late_s) AS late_s
-    FROM ordered GROUP BY point_id, day
+    FROM ordered GROUP BY point_id, day, since, until
 ), made AS (
     INSERT INTO daily (point_id, day, starts_at, ends_at, n, good_n, sum, min, max, first, first_at, last, last_at, covered_s,
                        integral, falls, late_s)
-    SELECT m.point_id, m.day, d.starts_at, d.ends_at, m.n, m.good_n, m.sum, m.min, m.max, m.first, m.first_at, m.last, m.last_at,
-           m.covered_s, m.integral, m.falls, m.late_s
-    FROM merged m JOIN days d ON d.point_id = m.point_id AND d.day = m.day
+    SELECT point_id, day, since, until, n, good_n, sum, min, max, first, first_at, last, last_at, covered_s, integral, falls, late_s
+    FROM merged
     ON CONFLICT (point_id, day) DO UPDATE SET starts_at = excluded.starts_at, ends_at = excluded.ends_at, n = excluded.n,
         good_n = excluded.good_n, sum = excluded.sum, min = excluded.min, max = excluded.max, first = excluded.first,
         first_at = excluded.first_at, last = excluded.last, last_at = excluded.last_at, covered_s = excluded.covered_s,
         integral = excluded.integral, falls = excluded.falls, late_s = excluded.late_s
 ), gone AS (
-    DELETE FROM daily d USING taken t WHERE d.point_id = t.point_id AND d.day = t.day
-        AND NOT EXISTS (SELECT FROM merged m WHERE m.point_id = t.point_id AND m.day = t.day)
+    DELETE FROM daily d USING (SELECT point_id, day FROM taken EXCEPT SELECT point_id, day FROM merged) g
+    WHERE d.point_id = g.point_id AND d.day = g.day
 )
-SELECT count(*)::int FROM taken;
+SELECT count(*)::int AS n FROM taken;
 
 -- A zone lies within a day of UTC: the days beside are marked too, and days without a reading get no row.
 -- name: recut_days

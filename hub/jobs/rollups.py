@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from hub.jobs.rows import ZoneDay, ZoneHour
+from hub.jobs.rows import Made, ZoneDay, ZoneHour
 from hub.store.database import Database, Role, Transaction
 from hub.store.sql import queries
 from rules.meter.rollup import bounds, days_of
@@ -83,8 +83,7 @@ async def _hours(tx: Transaction, before: datetime) -> int:
     ]
     zones, buckets, days = zip(*touched, strict=True) if touched else ((), (), ())
     asked |= {"zones": [*zones], "buckets": [*buckets], "days": [*days]}
-    made: int = await tx.value(SQL["rebuild_hours"], asked)
-    return made
+    return sum(made.n for made in await tx.all(Made, SQL["rebuild_hours"], asked, afresh=True))
 
 
 async def _days(tx: Transaction) -> int:
@@ -97,8 +96,7 @@ async def _days(tx: Transaction) -> int:
         "starts": [period.start for period in cut],
         "ends": [period.end for period in cut],
     }
-    made: int = await tx.value(SQL["rebuild_days"], asked)
-    return made
+    return sum(made.n for made in await tx.all(Made, SQL["rebuild_days"], asked, afresh=True))
 
 
 async def _recut(tx: Transaction) -> int:

@@ -34,3 +34,10 @@ class ZoneDay:
 
     timezone: str
     day: date
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How many rollups were made."""
+
+    n: int
