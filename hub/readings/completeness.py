@@ -17,7 +17,7 @@ from hub.store.database import Transaction
 from hub.store.sql import queries
 from rules.meter.rollup import bounds
 from rules.model.period import Period, days
-from rules.model.quality import Quality
+from rules.model.quality import USABLE
 
 SQL = queries(__package__)
 
@@ -104,7 +104,7 @@ async def gaps(tx: Transaction, place: Place, period: Period, now: datetime) -> 
     chosen = {one.point_id: one for one in lacking[:GAP_POINTS_MOST]}
     asked: dict[str, Any] = {
         "points": [*chosen], "sinces": [one.since for one in chosen.values()], "start": period.start, "end": end,
-        "good": int(Quality.GOOD), "most": GAPS_MOST + 1,
+        "good": list(USABLE), "most": GAPS_MOST + 1,
     }  # fmt: skip
     found = await tx.all(GapRow, SQL["gaps"], asked, afresh=True)
     found += await tx.all(GapRow, SQL["recovered"], asked, afresh=True)

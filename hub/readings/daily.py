@@ -29,7 +29,7 @@ from rules.meter.rollup import bounds
 from rules.meter.series import Counter, Series
 from rules.model.doubt import DoubtError
 from rules.model.period import Period, days
-from rules.model.quality import Quality
+from rules.model.quality import USABLE, Quality
 from rules.model.reading import Reading
 
 SQL = queries(__package__)
@@ -112,7 +112,7 @@ async def _courses(tx: Transaction, of: Sequence[CounterPoint], asked: Mapping[s
     fallen = [face for face in faces if face.falls]
     spans = {
         "points": [face.point_id for face in fallen], "starts": [face.starts_at for face in fallen],
-        "ends": [face.ends_at for face in fallen], "good": int(Quality.GOOD), "most": READINGS_MOST,
+        "ends": [face.ends_at for face in fallen], "good": list(USABLE), "most": READINGS_MOST,
     }  # fmt: skip
     raw = await tx.all(GoodReading, SQL["good_readings"], spans, afresh=True) if fallen else []
     if len(raw) == READINGS_MOST:

@@ -178,49 +178,6 @@ FROM meter_exchanges x JOIN corrections c ON c.id = x.correction_id
 WHERE x.point_id = %(point)s AND c.state = 'in_force'
 ORDER BY x.at LIMIT %(most)s;
 
--- What counters counted per local day, in steps of their resolution, as whole numbers: exact, and as rules/meter would say.
--- The counter at midnight lies between the last good reading before and the first one after, in proportion to time,
--- rounded half up.  "plain" is false where a day is missing, the face fell or jumped: then two readings a day are not enough.
--- name: plain_days
-WITH wanted AS MATERIALIZED (
-    SELECT id, code, unit, resolution, modulus, resolution::double precision AS step,
-           least(coalesce(modulus / resolution, 2e9) / 2, 1e9)::bigint AS most
-    FROM points WHERE id = ANY(%(points)s::bigint[])
-), faces AS (
-    SELECT w.id, d.day, d.falls, w.most, round(d.first / w.step)::bigint AS first, round(d.last / w.step)::bigint AS last,
-           (date_part('epoch', d.first_at) * 1000)::bigint AS first_ms, (date_part('epoch', d.last_at) * 1000)::bigint AS last_ms,
-           (date_part('epoch', d.starts_at) * 1000)::bigint AS starts_ms, w.modulus / w.resolution AS top
-    FROM wanted w JOIN daily_readings d ON d.point_id = w.id
-    WHERE d.point_id = ANY(%(points)s::bigint[]) AND d.day >= %(first)s::date - %(margin)s::int AND d.day < %(past)s::date + %(margin)s::int
-      AND d.good_n > 0
-), gaps AS (
-    SELECT *, lag(last) OVER w AS last_before, lag(last_ms) OVER w AS last_before_ms, lag(day) OVER w AS day_before
-    FROM faces WINDOW w AS (PARTITION BY id ORDER BY day)
-), heads AS ( -- what was counted since midnight until the first reading: what the night counted, less what lies before
-    SELECT *, first - last_before AS night,
-           CASE WHEN first_ms = starts_ms THEN 0
-                ELSE first - last_before - (2 * (first - last_before) * (starts_ms - last_before_ms) + first_ms - last_before_ms)
-                                           / (2 * (first_ms - last_before_ms)) END AS head
-    FROM (SELECT *, coalesce(falls = 0 AND first >= 0 AND last < coalesce(top, 9e18) AND last - first < most
-                             AND (last_before IS NULL OR first - last_before >= 0 AND first - last_before < most
-                                                         AND day_before = day - 1 AND first_ms > last_before_ms), false) AS plain
-          FROM gaps) g
-), used AS (
-    SELECT id, day, plain, last - first + CASE WHEN plain THEN head END
-               + lead(CASE WHEN plain THEN night - head END) OVER w AS steps,
-           night > 0 AND first_ms > starts_ms AND first_ms - last_before_ms > %(settled_ms)s::bigint AS estimated,
-           lead(night > 0 AND first_ms > starts_ms AND first_ms - last_before_ms > %(settled_ms)s::bigint) OVER w AS estimated_after
-    FROM heads WINDOW w AS (PARTITION BY id ORDER BY day)
-)
-SELECT w.id AS point_id, w.code AS point, w.unit, w.resolution, w.modulus, coalesce(bool_and(u.plain), false) AS plain,
-       coalesce(array_agg(u.day - %(first)s::date ORDER BY u.day) FILTER (WHERE u.day >= %(first)s AND u.day < %(past)s), '{}') AS places,
-       coalesce(array_agg(u.steps ORDER BY u.day) FILTER (WHERE u.day >= %(first)s AND u.day < %(past)s), '{}') AS steps,
-       coalesce(array_agg(coalesce(u.estimated, false) OR coalesce(u.estimated_after, false) ORDER BY u.day)
-                FILTER (WHERE u.day >= %(first)s AND u.day < %(past)s), '{}') AS estimated
-FROM wanted w LEFT JOIN used u ON u.id = w.id
-GROUP BY w.id, w.code, w.unit, w.resolution, w.modulus
-ORDER BY w.code;
-
 -- name: counters
 SELECT id AS point_id, code AS point, unit, resolution, modulus FROM points WHERE id = ANY(%(points)s::bigint[]) ORDER BY code;
 
@@ -243,7 +200,7 @@ ORDER BY point_id, day;
 SELECT r.point_id, r.at, r.value
 FROM unnest(%(points)s::bigint[], %(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS span (point_id, starts_at, ends_at)
 JOIN readings r ON r.point_id = span.point_id AND r.at >= span.starts_at AND r.at < span.ends_at
-WHERE r.quality = %(good)s AND r.value IS NOT NULL
+WHERE r.quality = ANY(%(good)s) AND r.value IS NOT NULL
 ORDER BY r.point_id, r.at
 LIMIT %(most)s;
 
@@ -320,14 +277,14 @@ WITH spans AS (
     FROM runs n JOIN rhythm y ON y.point_id = n.point_id
     CROSS JOIN LATERAL (
         SELECT r.at, true AS begins FROM readings r WHERE r.point_id = n.point_id AND r.at >= n.starts_at AND r.at < n.ends_at
-               AND r.quality = %(good)s AND r.value IS NOT NULL
+               AND r.quality = ANY(%(good)s) AND r.value IS NOT NULL
         UNION ALL
         SELECT coalesce((SELECT r.at FROM readings r WHERE r.point_id = n.point_id AND r.at >= n.starts_at - interval '1 day'
-                                AND r.at < n.starts_at AND r.quality = %(good)s AND r.value IS NOT NULL
+                                AND r.at < n.starts_at AND r.quality = ANY(%(good)s) AND r.value IS NOT NULL
                          ORDER BY r.at DESC LIMIT 1), greatest(n.starts_at, y.starts_at)), true
         UNION ALL
         (SELECT r.at, false FROM readings r WHERE r.point_id = n.point_id AND r.at >= n.ends_at AND r.at < %(end)s
-                AND r.quality = %(good)s AND r.value IS NOT NULL
+                AND r.quality = ANY(%(good)s) AND r.value IS NOT NULL
          ORDER BY r.at LIMIT 1)) m
 ), steps AS (
     SELECT point_id, begins, at AS start_at, lead(at) OVER (PARTITION BY point_id, run ORDER BY at) AS end_at FROM marks

@@ -21,7 +21,6 @@ from tests.bench import (
     growth,
     guard,
     overlay,
-
     query,
     sign_in,
     start,
@@ -44,7 +43,6 @@ BENCHES = {
     "growth": growth.measure,
     "guard": guard.measure,
     "overlay": overlay.measure,
-
     "query": query.measure,
     "start": start.measure,
     "store": store.measure,

@@ -35,7 +35,7 @@ def course(rng: random.Random, code: str, start: datetime) -> Iterator[Reading]:
     at, value = start, 0.0
     while at < start + WINDOW:
         for _ in range(rng.randrange(1, 12)):
-            quality = rng.choices(list(Quality), (1, 1, 12, 1))[0]
+            quality = rng.choices(list(Quality), (1, 1, 12, 1, 1))[0]
             value = rng.choice([value + rng.randrange(5), value, 0.0, value / 2])
             yield Reading(code, at, None if quality is Quality.BAD else value, quality)
             at += timedelta(seconds=rng.choice(SPACINGS_S), milliseconds=rng.choice([0, 0, 1, 999]))
