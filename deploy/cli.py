@@ -15,6 +15,7 @@ from deploy.commands import (
     doctor,
     edge,
     export,
+    gaps,
     gateway,
     hub,
     keys,
@@ -52,6 +53,7 @@ app.add_typer(organisation.app, name="organisation")
 app.add_typer(organisation.group_app, name="group")
 app.add_typer(token.app, name="token")
 app.add_typer(readings.app, name="readings")
+readings.app.command("gaps")(gaps.gaps)
 app.add_typer(export.app, name="export")
 user.app.command("grant")(role.grant)
 user.app.command("revoke")(role.revoke)

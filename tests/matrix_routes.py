@@ -118,6 +118,10 @@ def _still(_: World, place: Place, __: str) -> Values:
     return {"still_id": place.kept.still}
 
 
+def _device(_: World, place: Place, __: str) -> Values:
+    return {"code": place.point.partition(".")[0]}
+
+
 def _person(_: World, place: Place, __: str) -> Values:
     return {"key": place.kept.person}
 
@@ -255,6 +259,10 @@ ROUTES: dict[tuple[str, str], Entry] = {
     ("GET", "/commissioning.csv"): allow(*POINTS),
     ("POST", "/commissioning"): allow("administrator", "manager", "engineer"),
     ("GET", "/commissioning/{code}"): allow(*POINTS, path=_of("point", "code")),
+    ("GET", "/completeness"): allow(*POINTS),
+    ("GET", "/completeness.csv"): allow(*POINTS),
+    ("GET", "/completeness/gaps.csv"): allow(*POINTS),
+    ("GET", "/completeness/devices/{code}"): allow(*POINTS, path=_device),
     ("GET", "/gateways"): allow(*CONSOLE),
     ("GET", "/gateways.csv"): allow(*CONSOLE),
     ("GET", "/gateways/strangers.csv"): allow(*CONSOLE),

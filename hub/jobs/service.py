@@ -114,9 +114,9 @@ class Work:
         """Make the rollups of hours that are over."""
         await rollups.rebuild(self.database, now.replace(minute=0, second=0, microsecond=0))
 
-    async def roll_up(self, _now: datetime) -> None:
+    async def roll_up(self, now: datetime) -> None:
         """Make all rollups; the running hour changes all the time, so this is the rarer one."""
-        await rollups.rebuild(self.database)
+        await rollups.rebuild_running(self.database, now)
 
     async def miss_gateways(self, now: datetime) -> None:
         """Show gateways as off that died while nobody listened, so that no death was heard."""

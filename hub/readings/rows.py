@@ -1,7 +1,7 @@
 """Rows of the readings slice."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -185,3 +185,99 @@ class Edges:
     first_at: datetime
     last: float
     last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CounterPoint:
+    """How the face of a counter is read."""
+
+    point_id: int
+    point: str
+    unit: str
+    resolution: Decimal
+    modulus: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class DayFaces:
+    """The first and the last good reading of a counter on a local day, and how often its face fell."""
+
+    point_id: int
+    day: date
+    starts_at: datetime
+    ends_at: datetime
+    first: float
+    first_at: datetime
+    last: float
+    last_at: datetime
+    falls: int
+
+
+@dataclass(frozen=True, slots=True)
+class GoodReading:
+    """A good reading of one of many points."""
+
+    point_id: int
+    at: datetime
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDay:
+    """How much of a day the points of a device know; ``place`` counts the days asked for from 1."""
+
+    device_id: UUID
+    device: str
+    name_zh: str
+    name_en: str
+    gateway: str
+    place: int
+    points: int
+    expected_s: float
+    covered_s: float
+    late_s: float
+    readings: int
+    bad: int
+
+
+@dataclass(frozen=True, slots=True)
+class PointShare:
+    """How much of some days a point knows, ``since`` its first reading; ``late_s`` of it was filled in afterwards."""
+
+    point_id: int
+    point: str
+    measure: str
+    device: str
+    gateway: str
+    since: datetime
+    expected_s: float
+    covered_s: float
+    late_s: float
+    readings: int
+    bad: int
+
+
+@dataclass(frozen=True, slots=True)
+class PointHour:
+    """How much of a UTC hour a point knows."""
+
+    point_id: int
+    bucket: datetime
+    covered_s: float
+    late_s: float
+    n: int
+    bad: int
+
+
+@dataclass(frozen=True, slots=True)
+class GapRow:
+    """A stretch without a good reading."""
+
+    point_id: int
+    start_at: datetime
+    end_at: datetime
+    open: bool
+    expected_s: float
+    missing_s: float
+    recovered_at: datetime | None
+    bad: int

@@ -1,9 +1,14 @@
 """Ask for readings; every range is bounded.  All of it runs under Role.APP through the barrier views."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+from numpy.typing import NDArray
+
 from hub.errors import InvalidError
+from hub.readings import columns
 from hub.readings.rows import Bucket, Completeness, Exported, Latest, Measured, Point
 from hub.store.database import Transaction
 from hub.store.sql import queries
@@ -16,6 +21,8 @@ SQL = queries(__package__)
 SERIES_MOST = 100_000
 LATEST_MOST = 2_000
 BUCKETS_MOST = 2_000
+NEWEST_MOST = 10_000
+NEWEST = {"point_id": "i8", "at_s": "f8", "value": "f8", "quality": "i8"}
 PERIOD_MOST = timedelta(days=6 * 366)
 RAW_CHART_MOST = timedelta(days=3)  # longer charts are made of the hourly rollups
 COUNTER_MARGIN = timedelta(days=1)
@@ -64,6 +71,16 @@ async def latest(
     """Give every point (of a site, of a device) with its latest reading, by code; a page starts ``after`` a code."""
     asked = {"site": site_id, "device": device_id, "after": after, "most": min(most, LATEST_MOST)}
     return await tx.all(Latest, SQL["latest"], asked, afresh=True)
+
+
+async def newest(tx: Transaction, points: Sequence[int]) -> dict[str, NDArray[Any]]:
+    """Give the latest readings of many points by column, of those that have one; raises InvalidError for too many.
+
+    Columns ``point_id``, ``at_s`` (seconds since 1970), ``value`` (nan: there is none) and ``quality``.
+    """
+    if len(points) > NEWEST_MOST:
+        raise InvalidError(f"Ask for the latest readings of at most {NEWEST_MOST} points at once.")
+    return await columns.read(tx, SQL["newest"], {"points": [*points]}, NEWEST)
 
 
 async def counter_series(

@@ -8,7 +8,9 @@ import pytest
 from tests.builders import Dsns
 
 # Time series carry no policy (COPY refuses it): nobody but ingest has a right on them; people read barrier views.
-SERIES = {"samples", "latest", "hourly", "dirty_buckets"}
+SERIES = {
+    "samples", "latest", "hourly", "daily", "dirty_buckets", "dirty_hours", "dirty_days", "dirty_zones",
+}  # fmt: skip
 BOOKKEEPING = {"schema_migrations", "schema_moves"}
 # What belongs to the organisation as a whole and not to a site, with the reason.
 NO_PLACE = {

@@ -136,6 +136,7 @@ NONSENSE = [
     (["demo", "--headless", "--json", "/none/x.json"], "the folder /none does not exist"),
     (["demo", "--headless", "--data", "/dev/null"], "The data directory /dev/null cannot be written"),
     (["readings", "--point", "X", "--from", "bad", "--to", "2026-01-01"], "'bad' is not a time"),
+    (["readings", "gaps", "--site", "X", "--from", "2026-01-02", "--to", "2026-01-01"], "lies before --from"),
     (["readings", "--point", "X", "--from", "2026-01-02", "--to", "2026-01-01"], "lies before --from"),
     (["readings", "--point", "X", "--from", "2026-01-01", "--to", "2026-01-02", "--format", "x"], "'--format'"),
     (["user", "add", "x"], "Missing option"),
@@ -179,6 +180,7 @@ def test_users_and_readings_that_cannot_be_are_one_sentence(plantroom: CommandLi
     add = ["--organisation", "RIVERSIDE-GROUP", "--role"]
     assert plantroom("user", "add", "li.wei", *add, "engineer", settings=served).code == 0
     for words, sentence in [
+        (["readings", "gaps", "--site", "NOPE", *asked], "There is no site 'NOPE'."),
         (["readings", "--point", "NOPE", *asked], "There is no such point 'NOPE'."),
         (["readings", "--point", "X", "--organisation", "NOPE", *asked], "known are: RIVERSIDE-GROUP."),
         (["user", "add", "li.wei", *add, "engineer"], "There is already a user 'li.wei'; choose another name."),

@@ -76,7 +76,11 @@ async def test_a_database_of_an_earlier_release_keeps_every_row_and_serves_every
     assert [at.migration.number for at in heard] == [step.number for step in newer]
     with psycopg.connect(empty.owner, options="-c row_security=off -c search_path=public") as connection:
         for name, rows in held.items():
-            if name not in ("schema_migrations", "schema_moves"):
+            if name not in (
+                "schema_migrations",
+                "schema_moves",
+                "dirty_buckets",
+            ):  # hours are marked: their form is newer
                 assert connection.execute(f"SELECT count(*) FROM {name}".encode()).fetchone() == (rows,), name
         row = connection.execute("SELECT id FROM organisations").fetchone()
     assert row is not None

@@ -206,7 +206,7 @@ async def test_another_organisation_neither_sees_nor_touches_nor_adds_a_row_of_a
                 assert said[0] == ("no right" if table in BEHIND_THE_DOOR else "0"), table
                 assert {said[1], said[2]} <= {"0", "no right"}, table
                 assert said[3] in ("row-level security", "no right"), table
-            for view in ("readings", "latest_readings", "hourly_readings"):
+            for view in ("readings", "latest_readings", "hourly_readings", "daily_readings"):
                 assert await tx.value(f"SELECT count(*) FROM {view}".encode()) == 0
         after = counts_of(owner)
     assert after == before
@@ -254,7 +254,7 @@ async def test_a_tenant_sees_his_papers_and_what_stands_on_them(database: Databa
         assert await tx.value(b"SELECT array_agg(code ORDER BY code) FROM spaces") == lease.units
         assert set(await tx.value(b"SELECT array_agg(code) FROM devices")) == meters
         assert await count(tx, "lease_units") == len(lease.units)
-        for view in ("readings", "latest_readings", "hourly_readings"):
+        for view in ("readings", "latest_readings", "hourly_readings", "daily_readings"):
             assert await count(tx, view) == 0
         view_ = await billing.invoice_view(tx, (await billing.invoices(tx))[0].id)
         assert {charge.meter for charge in view_.charges} == {None, *meters}
