@@ -30,7 +30,8 @@ FROM hours h LEFT JOIN LATERAL (
 ) s ON true
 ON CONFLICT (point_id, bucket) DO UPDATE SET n = excluded.n, good_n = excluded.good_n, sum = excluded.sum,
     min = excluded.min, max = excluded.max, first = excluded.first, first_at = excluded.first_at, last = excluded.last,
-    last_at = excluded.last_at;
+    last_at = excluded.last_at
+RETURNING point_id, bucket;
 
 -- name: drop_quarantine
 DELETE FROM quarantine WHERE id <= (SELECT max(id) FROM quarantine) - %(most)s::bigint;

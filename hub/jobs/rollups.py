@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from hub.metering.marks import mark
+from hub.metering.rows import Mark
 from hub.store.database import Database, Role
 from hub.store.sql import queries
 from rules.model.quality import USABLE
@@ -20,8 +22,9 @@ async def rebuild(database: Database, before: datetime = END_OF_TIME) -> int:
         async with database.transaction(None, role=Role.INGEST) as tx:
             await tx.run(SQL["hold_rollups"])
             asked = {"before": before, "most": MARKS_PER_ROUND, "good": list(USABLE)}
-            hours = await tx.run(SQL["rebuild_hours"], asked)
-        made += hours
-        if hours == 0:
+            hours = await tx.all(Mark, SQL["rebuild_hours"], asked)
+            await mark(tx, hours)
+        made += len(hours)
+        if not hours:
             break
     return made
