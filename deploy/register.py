@@ -11,6 +11,7 @@ from hub.commands import service as commands
 from hub.errors import NotFoundError
 from hub.leases import service as leases
 from hub.ledger import service as ledger
+from hub.metering import service as metering
 from hub.store.database import Actor, Database, Role, Transaction
 from hub.surveillance import service as surveillance
 from rules.model.site import SiteFile
@@ -38,6 +39,7 @@ async def register(owner_dsn: str, hub: str, file: SiteFile) -> UUID:
         await leases.register(tx, site, file)
         await surveillance.register(tx, site, file)
         await commands.register(tx, site, file)
+        await metering.register(tx, site, file)
         await ledger.open_accounts(tx)
     return organisation
 

@@ -31,6 +31,7 @@ from web.console import (
     commands,
     commissioning,
     completeness,
+    consumption,
     corrections,
     deputies,
     flows,
@@ -61,8 +62,8 @@ NO_TELEMETRY: TelemetryConfig = {
 }  # fmt: skip
 PAGES = (
     sign_in, oidc, second_factor, welcome, account, tokens, users, roles, whereabouts, live, overview, alarms, orders,
-    points, commands, corrections, gateways, completeness, adoption, history, commissioning, billing, approvals,
-    deputies, flows, tenants, stills, badges, privacy, audit, platform, jobs, meters, papers,
+    points, consumption, commands, corrections, gateways, completeness, adoption, history, commissioning, billing,
+    approvals, deputies, flows, tenants, stills, badges, privacy, audit, platform, jobs, meters, papers,
 )  # fmt: skip
 LISTS: tuple[LiveList, ...] = (
     overview.TILES, alarms.LIST, alarms.CHIPS, orders.LIST, orders.SHEET, points.LIST, points.ONE, commands.LIST,

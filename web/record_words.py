@@ -1,6 +1,6 @@
 """Screen words of the audit record: what was done, to what, and which of its fields changed."""
 
-from web import correction_words, words
+from web import consumption_words, correction_words, words
 from web.words import N_
 
 ACTS: dict[str, str] = {
@@ -242,4 +242,4 @@ WORDS: dict[str, str] = {
 
 def word(code: str) -> str:
     """Give the English word of a code, of the record or of the hub; one that nobody named stands for itself."""
-    return WORDS.get(code) or words.word(code)
+    return WORDS.get(code) or consumption_words.WORDS.get(code) or words.word(code)

@@ -70,7 +70,7 @@ WITH taken AS (
         ON z.timezone = s.timezone AND z.bucket = t.bucket
     ON CONFLICT DO NOTHING
 )
-SELECT count(*)::int AS n FROM taken;
+SELECT point_id, bucket FROM taken;
 
 -- name: days_to_make
 SELECT DISTINCT s.timezone, d.day

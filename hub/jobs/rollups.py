@@ -11,6 +11,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from hub.jobs.rows import Made, ZoneDay, ZoneHour
+from hub.metering.marks import mark
+from hub.metering.rows import Mark
 from hub.store.database import Database, Role, Transaction
 from hub.store.sql import queries
 from rules.meter.rollup import bounds, days_of
@@ -83,7 +85,9 @@ async def _hours(tx: Transaction, before: datetime) -> int:
     ]
     zones, buckets, days = zip(*touched, strict=True) if touched else ((), (), ())
     asked |= {"zones": [*zones], "buckets": [*buckets], "days": [*days]}
-    return sum(made.n for made in await tx.all(Made, SQL["rebuild_hours"], asked, afresh=True))
+    made = await tx.all(Mark, SQL["rebuild_hours"], asked, afresh=True)
+    await mark(tx, made)
+    return len(made)
 
 
 async def _days(tx: Transaction) -> int:

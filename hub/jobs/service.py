@@ -20,6 +20,7 @@ from hub.jobs.doings import Doings
 from hub.jobs.rows import Missed, Organisation
 from hub.keeping import partitions
 from hub.keeping import retention as outlived
+from hub.metering import work as metering
 from hub.notify import service as notify
 from hub.notify.post import Office
 from hub.privacy import retention
@@ -33,6 +34,7 @@ SQL = queries(__package__)
 ACTOR = Actor("plantroom/jobs")
 QUARANTINE_ROWS_MAX = 100_000
 GATEWAY_SILENCE = timedelta(minutes=2)
+CONSUMPTION_ROUNDS = 50  # of one run and organisation: a backfill is worked off without holding up others
 
 log = logging.getLogger("plantroom.security")
 
@@ -66,6 +68,7 @@ class Work:
             Job("the audit anchor", 600, self.anchor),
             Job("rollups of past hours", 5, self.roll_up_past),
             Job("rollups of the running hour", 60, self.roll_up),
+            Job("consumption", 60, self.count_consumption),
             Job("silent gateways", 30, self.miss_gateways),
             Job("expired sessions", 600, self.drop_sessions),
             Job("old quarantine", 600, self.drop_quarantine),
@@ -117,6 +120,14 @@ class Work:
     async def roll_up(self, now: datetime) -> None:
         """Make all rollups; the running hour changes all the time, so this is the rarer one."""
         await rollups.rebuild_running(self.database, now)
+
+    async def count_consumption(self, now: datetime) -> None:
+        """Work out the consumption of days and months in which something came in, or that are over."""
+        for organisation in await self._all():
+            for _ in range(CONSUMPTION_ROUNDS):
+                async with self.database.transaction(organisation.id, ACTOR) as tx:
+                    if not await metering.catch_up(tx, now):
+                        break
 
     async def miss_gateways(self, now: datetime) -> None:
         """Show gateways as off that died while nobody listened, so that no death was heard."""

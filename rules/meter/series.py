@@ -4,6 +4,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from enum import StrEnum
 
 from rules.model.doubt import DoubtError
 
@@ -12,11 +13,26 @@ _TICK = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """How the face of one meter is read: smallest step, where it rolls over, CT/PT ratio."""
+    """How the face of one meter is read: smallest step, where it rolls over, CT/PT ratio.
+
+    ``hourly_max`` is the most that it can count in an hour, multiplied (its rated power in kW for a counter of kWh;
+    None: not known).
+    """
 
     resolution: Decimal
     modulus: Decimal | None = None
     multiplier: Decimal = Decimal(1)
+    hourly_max: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A meter was exchanged or reset: the old face's last value, the new face's first, the new counter."""
+
+    at: datetime
+    final: Decimal
+    initial: Decimal
+    counter: Counter
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +54,14 @@ class Rejected:
     reason: str
 
 
+class Method(StrEnum):
+    """How the counter at a moment is known."""
+
+    READ = "read"  # a reading of that very moment
+    BETWEEN = "between"  # two readings around it that leave no doubt: the same face, or moments apart
+    LINEAR = "linear"  # an estimate: in proportion to time between the two readings around it
+
+
 @dataclass(frozen=True, slots=True)
 class Boundary:
     """The counter at one moment; ``basis`` holds the mark that shows it, or the two around it."""
@@ -47,6 +71,13 @@ class Boundary:
     total: Decimal
     estimated: bool
     basis: tuple[Mark, ...]
+
+    @property
+    def method(self) -> Method:
+        """How it is known."""
+        if len(self.basis) == 1:
+            return Method.READ
+        return Method.LINEAR if self.estimated else Method.BETWEEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +118,11 @@ class Series:
                 "请等待网关补传，或录入人工抄表。",
             )
         return self._between(self.marks[first - 1], self.marks[first], at)
+
+    def around(self, start: datetime, end: datetime) -> tuple[Mark | None, Mark | None]:
+        """Give the last mark at or before ``start`` and the first at or after ``end``."""
+        before, after = bisect_right(self._times, start), bisect_left(self._times, end)
+        return self.marks[before - 1] if before else None, self.marks[after] if after < len(self.marks) else None
 
     def _between(self, left: Mark, right: Mark, at: datetime) -> Boundary:
         gap = right.at - left.at

@@ -20,6 +20,10 @@ class Period:
     def __contains__(self, at: datetime) -> bool:
         return self.start <= at < self.end
 
+    def until(self, at: datetime) -> "Period":
+        """Give the part of it before ``at``, which is none of it where ``at`` lies before."""
+        return Period(self.start, max(self.start, min(at, self.end)))
+
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:
     """Give the instant (UTC) at which ``day`` begins at the site."""

@@ -17,6 +17,7 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator,
 from rules.model.line import Line, address_fault
 from rules.model.local import Derived, Interlock, LocalRule
 from rules.model.part import Code, Name, Named, Part
+from rules.model.virtual import VirtualMeter, faults
 from rules.model.watch import Watch
 
 SETTING_PAUSE_S_MAX = 86_400  # a gateway remembers its commands for a day
@@ -111,7 +112,8 @@ class Device(Named):
     """One meter or controller on a line.
 
     ``space`` is where it hangs (building, floor or unit), ``serves`` the units that a tenant meter measures,
-    ``parent`` the meter upstream, ``multiplier`` the CT/PT ratio between meter face and consumption,
+    ``parent`` the meter upstream, ``multiplier`` the CT/PT ratio between meter face and consumption, ``hourly_max`` the
+    most that it can count in an hour, multiplied (its rated power, for kWh): what is faster is no consumption,
     ``units`` the unit per measure where the site expects another spelling than the profile, ``zone`` what a camera or
     a door watches, ``watch`` what a camera looks out for, ``serial`` what stands on the device: another in its place is
     told of.
@@ -126,6 +128,7 @@ class Device(Named):
     parent: Code | None = None
     serves: tuple[Code, ...] = ()
     multiplier: Annotated[Decimal, Field(gt=0, decimal_places=4)] = Decimal(1)
+    hourly_max: Annotated[Decimal, Field(gt=0, lt=10**9, decimal_places=4)] | None = None
     units: Mapping[str, str] = Field(default_factory=dict)
     zone: Code | None = None
     watch: Watch | None = None
@@ -208,6 +211,7 @@ class SiteFile(Part):
     gateway: tuple[Gateway, ...] = ()
     line: tuple[Line, ...] = ()
     device: tuple[Device, ...] = ()
+    virtual_meter: tuple[VirtualMeter, ...] = ()
     allowed: tuple[Allowed, ...] = ()
     derived: tuple[Derived, ...] = ()
     local_rule: tuple[LocalRule, ...] = ()
@@ -289,6 +293,7 @@ def _duplicates(site: SiteFile) -> Iterable[str]:
         ("gateway", [g.code for g in site.gateway]),
         ("line", [line.code for line in site.line]),
         ("device", [d.code for d in site.device]),
+        ("virtual meter", [v.code for v in site.virtual_meter]),
         ("allowed point", [one.point for one in site.allowed]),
         ("technician", [t.login for t in site.technician]),
         ("tenant", [t.code for t in site.tenant]),
@@ -338,6 +343,7 @@ def _dangling(site: SiteFile) -> Iterable[str]:
                 yield f"{kind} '{code}' names {of} '{name}', which the file does not have."
     yield from _misaddressed(site)
     yield from _reversed(site)
+    yield from faults(site.virtual_meter, {device.code: device.commodity for device in site.device})
 
 
 def _misaddressed(site: SiteFile) -> Iterable[str]:

@@ -21,6 +21,7 @@ RECORD = "hub.audit.service.record"
 TABLES = {"hub.jobs.service.Work.jobs", "hub.main.run"}  # name everything and vouch for nothing
 
 READINGS = "readings and their bookkeeping: each is its own evidence, and there are thousands a second"
+WORKED_OUT = "worked out from readings; what changes stands in consumption_changes, beside it"
 SIGNS_OF_LIFE = "what a gateway or device says of itself; a change of how it is read is recorded by a trigger"
 OF_A_RULE = "a rule's judgement; alarm_events is its journal, written beside it"
 OUTBOX = "the act that a mail tells of is recorded; what became of the mail stands in its row"
@@ -64,6 +65,13 @@ UNRECORDED: dict[str, str] = {
     "jobs.drop_quarantine": READINGS,
     "jobs.miss_gateways": SIGNS_OF_LIFE,
     "ledger.open_account": "the chart of accounts comes with the program",
+    "metering.mark": READINGS,
+    "metering.take_marks": READINGS,
+    "metering.add_fact": WORKED_OUT,
+    "metering.change_fact": WORKED_OUT,
+    "metering.add_change": "the trace of what a recomputation changed",
+    "metering.confirm_fact": WORKED_OUT,
+    "metering.settle": WORKED_OUT,
     "notify.put": OUTBOX,
     "notify.claim": OUTBOX,
     "notify.sent": OUTBOX,

@@ -21,6 +21,7 @@ from hub.assets import service as assets
 from hub.billing import service as billing
 from hub.commands import service as commands
 from hub.leases import service as leases
+from hub.metering import work as metering
 from hub.store.database import Database
 from hub.work.dispatch import dispatch_for
 from rules.detect.alarm import Turn
@@ -171,6 +172,21 @@ async def bills(database: Database, park: Park, now: datetime) -> None:
         await billing.run_month(tx, await assets.site(tx), year, month, now)
 
 
+async def consumption(database: Database, park: Park, now: datetime) -> None:
+    """What building A's electricity meters used last month, day by day."""
+    with psycopg.connect(park.dsns.owner) as connection:
+        connection.execute(
+            """INSERT INTO consumption_marks (organisation_id, point_id, bucket)
+               SELECT DISTINCT p.organisation_id, p.id, date_trunc('day', s.at, 'UTC')
+               FROM points p JOIN samples s ON s.point_id = p.id
+               WHERE p.kind = 'counter' AND p.code ~ '^EM-A-(MAIN|F.|COMMON)'""",
+        )
+    busy = True
+    while busy:
+        async with database.transaction(park.organisation, ADMINISTRATOR) as tx:
+            busy = bool(await metering.catch_up(tx, now))
+
+
 async def populate(database: Database, park: Park) -> dict[str, str]:
     """Fill the park; gives the logins by role."""
     now = datetime.now(UTC)
@@ -179,6 +195,7 @@ async def populate(database: Database, park: Park) -> dict[str, str]:
     await raise_alarm(database, park, AHU, "supply-air-temperature-deviation", now - timedelta(minutes=12))
     await raise_alarm(database, park, "EM-A-201", "night-base-load-high", now - timedelta(hours=3))
     await bills(database, park, now)
+    await consumption(database, park, now)
     with psycopg.connect(park.dsns.owner) as connection:
         connection.execute("UPDATE gateways SET online = true, born_at = now(), seen_at = now(), committed = 81234")
         connection.execute("UPDATE devices SET online = code <> 'WM-A-201', online_changed_at = now()")

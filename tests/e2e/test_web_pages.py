@@ -21,11 +21,11 @@ ADMINISTRATORS = [
     "/points",    "/points?q=AHU", "/points?q=nothing-like-this",
     f"/points/{AHU}.supply_temp", "/points/EM-A-MAIN.energy?range=62d",
     "/gateways", "/commissioning", "/commissioning/EM-A-101.energy", "/tenants", "/leases", "/leases/L-2024-001",
-    "/invoices",
+    "/invoices", "/consumption", "/consumption/EM-A-MAIN",
 ]  # fmt: skip
 LISTS = [
     "/alarms", "/alarms/history", "/orders", "/points", "/gateways", "/commissioning", "/tenants", "/leases",
-    "/invoices",
+    "/invoices", "/consumption",
 ]  # fmt: skip
 
 

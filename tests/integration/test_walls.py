@@ -24,6 +24,7 @@ BEHIND_THE_DOOR = {"credentials", "password_history", "recovery_codes", "invitat
 WRITTEN_ONCE = (
     "invoices", "charges", "postings", "posting_lines", "audit_entries", "approval_contents", "approval_decisions",
     "commissionings", "import_points", "correction_lines", "correction_photos", "meter_exchanges",
+    "consumption_changes",
 )  # fmt: skip
 
 OURS = """SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organisation_id'
@@ -109,6 +110,16 @@ ODDS = (
        SELECT organisation_id, id, point_id, now(), 1, 1, 1, '', 0, 1, 1, '' FROM corrections""",
     """INSERT INTO amendments (organisation_id, point_id, at, quality, correction_id)
        SELECT organisation_id, point_id, '2020-01-01', 0, id FROM corrections""",
+    """INSERT INTO virtual_meters (organisation_id, site_id, code, name_zh, name_en, commodity, unit, versions)
+       SELECT organisation_id, id, 'V', '', '', 'water', 'm³', '[]' FROM sites""",
+    """INSERT INTO consumptions (organisation_id, point_id, grain, first, starts_at, ends_at, state, unit, estimated,
+                                 reach_from, reach_to, evidence, version, worked_at)
+       SELECT organisation_id, id, 'day', '2026-10-01', now(), now() + interval '1 day', 'parked', unit, false, now(),
+              now(), '{}', 1, now() FROM points LIMIT 1""",
+    """INSERT INTO consumption_changes (organisation_id, consumption_id, version, changed_at, cause, differences,
+                                        after_final, invoices)
+       SELECT organisation_id, id, 2, now(), 'readings', '[]', false, '{}' FROM consumptions""",
+    "INSERT INTO consumption_marks SELECT organisation_id, id, now() FROM points LIMIT 1",
     "INSERT INTO password_history SELECT organisation_id, id, now(), 'x' FROM users LIMIT 1",
     "INSERT INTO recovery_codes SELECT organisation_id, id, decode(repeat('00', 32), 'hex') FROM users LIMIT 1",
     """INSERT INTO invitations (token_hash, organisation_id, user_id, purpose, made_at, expires_at)

@@ -3,8 +3,8 @@ from decimal import Decimal
 
 import pytest
 
-from rules.meter.consumption import Exchange, accumulate, consume
-from rules.meter.series import Counter
+from rules.meter.consumption import accumulate, consume
+from rules.meter.series import Counter, Exchange, Method
 from rules.model.doubt import DoubtError
 from rules.model.period import Period
 from rules.model.quality import Quality
@@ -140,3 +140,60 @@ def test_a_reading_at_the_exchange_that_is_not_the_new_first_value_is_a_doubt():
 def test_a_lone_wrong_value_never_makes_a_whole_turn_of_the_counter(spike):
     with pytest.raises(DoubtError, match=r"fell from|jumped from"):
         used(readings(500.0, spike, 501.0), 2)
+
+
+RATED = Counter(D("0.1"), D("10000.0"), D(40), hourly_max=D(800))  # 20 units of the face in an hour
+
+
+def test_a_value_that_the_meter_could_not_have_reached_is_left_out_when_it_goes_away():
+    found = used(readings(500.0, 700.0, 701.0, 502.0), 3, RATED)
+    assert found.quantity == D(80)
+    assert [r.value for r in found.rejected] == [700.0, 701.0]
+    assert "more than the meter is rated for" in found.rejected[0].reason
+
+
+def test_a_jump_beyond_the_rating_that_stays_is_in_doubt_however_long_it_stays():
+    with pytest.raises(DoubtError, match=r"went from 500.0 to 700.0 .* faster than the 800 an hour"):
+        used(readings(500.0, 700.0, 701.0), 2, RATED)
+    with pytest.raises(DoubtError, match="faster than"):
+        used(readings(500.0, *[700.0 + n for n in range(20)]), 2, RATED)
+
+
+def test_a_last_value_beyond_the_rating_waits_for_the_next_one():
+    series = accumulate(readings(500.0, 501.0, 900.0), RATED)
+    assert consume(series, Period(START, hours(1))).quantity == D(40)
+    assert "nothing after it" in series.rejected[0].reason
+    with pytest.raises(DoubtError, match="at or after"):
+        series.boundary(hours(2))
+
+
+def test_what_the_rating_allows_is_allowed_and_one_step_of_the_face_always_is():
+    assert used(readings(500.0, 520.0), 1, RATED).quantity == D(800)
+    lazy = Counter(D(1), hourly_max=D("0.001"))
+    assert used(readings(5, 6), 1, lazy).quantity == D(1)
+
+
+def test_a_rollover_has_to_fit_the_rating_too():
+    assert used(readings(9990.0, 5.0), 1, RATED).quantity == D(600)
+    with pytest.raises(DoubtError, match="no plausible rollover"):
+        used(readings(9990.0, 50.0), 1, RATED)
+
+
+def test_a_zero_shown_while_the_meter_is_taken_off_is_a_dropout():
+    swap = Exchange(hours(2), D("502.0"), D(3), FACE)
+    found = used([*readings(500.0, 0.0), *readings(4.0, first=3)], 3, exchanges=(swap,))
+    assert (found.quantity, len(found.rejected)) == (D("3.0"), 1)
+
+
+@pytest.mark.parametrize("digits", [3, 5, 8, 12])
+def test_a_rollover_counts_at_any_width(digits):
+    top = 10**digits
+    found = used(readings(float(top - 3), 4.0), 1, Counter(D(1), D(top)))
+    assert (found.quantity, found.rollovers) == (D(7), 1)
+
+
+def test_a_boundary_says_how_it_is_known():
+    series = accumulate(readings(1.0, 2.0, 2.0), FACE)
+    assert series.boundary(hours(1)).method is Method.READ
+    assert series.boundary(hours(0.5)).method is Method.LINEAR
+    assert series.boundary(hours(1.5)).method is Method.BETWEEN
