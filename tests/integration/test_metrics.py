@@ -25,7 +25,7 @@ from tests.builders import Park
 from tests.conftest import HUB_PASSWORD
 from tests.field import free_port, site_text, write_site
 
-PATIENCE_S = 60.0
+PATIENCE_S = 150.0  # programs that start on a machine that is busy with others
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
 
@@ -82,6 +82,7 @@ def scraped(port: int, log: Path, *wanted: str) -> dict[tuple[str, ...], float]:
     raise AssertionError(f"not there: {set(wanted) - {name for name, *_ in found}}; {log.read_text()[-2000:]}")
 
 
+@pytest.mark.timeout(300)
 def test_a_hub_and_a_web_give_their_figures_on_loopback(around: dict[str, str], tmp_path: Path) -> None:
     logs = tmp_path / "hub.log", tmp_path / "web.log"
     web_port = str(free_port())
@@ -103,6 +104,7 @@ def test_a_hub_and_a_web_give_their_figures_on_loopback(around: dict[str, str], 
     assert HUB_PASSWORD not in logs[0].read_text() + logs[1].read_text()
 
 
+@pytest.mark.timeout(300)
 def test_a_gateway_gives_its_figures_on_loopback(around: dict[str, str], tmp_path: Path) -> None:
     site = write_site(tmp_path, site_text(free_port()))  # no device answers there
     log = tmp_path / "edge.log"

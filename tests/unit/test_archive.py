@@ -3,10 +3,13 @@
 import io
 import random
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from deploy.care.archive import ArchiveError, Reader, Writer
+from deploy.care.backup import drop_old, named
 from deploy.care.load import RestoreRefusedError, check_head
 from deploy.care.lock import Lock, WrongPassphraseError
 
@@ -91,3 +94,12 @@ def test_a_part_has_a_plain_name_once() -> None:
     for name in ("users", "../users", "a/b", ""):
         with pytest.raises(ArchiveError):
             writer.begin(name)
+
+
+def test_a_folder_keeps_the_newest_backups_and_everything_else(tmp_path: Path) -> None:
+    first = datetime(2026, 11, 1, 2, 15, tzinfo=UTC)
+    made = [named(tmp_path, first + timedelta(days=day)) for day in range(20)]
+    for path in [*made, tmp_path / "plantroom-by-hand.backup"]:
+        path.touch()
+    drop_old(tmp_path, 14)
+    assert set(tmp_path.iterdir()) == {*made[6:], tmp_path / "plantroom-by-hand.backup"}
