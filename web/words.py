@@ -254,7 +254,6 @@ SENTENCES = (
     N_("There is no such work order."),
     N_("There is no such alarm."),
     N_("There is no such device."),
-    N_("Ask for at most 62 days of completeness at once."),
     N_("There is no such invoice."),
     N_("There is no such lease."),
     N_("This form is out of date or comes from elsewhere; reload the page and try again."),
