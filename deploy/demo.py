@@ -66,10 +66,12 @@ async def up(
     seed: int,
     days: int = HISTORY_DAYS,
     edge_broker: str = "",
+    hubs: int = 1,
 ) -> Running:
     """Start everything and bring the history in; gives when the park is live.
 
-    ``edge_broker`` is where the gateway finds the broker, when that is not where it is (a link in between).
+    ``edge_broker`` is where the gateway finds the broker, when that is not where it is (a link in between);
+    ``hubs`` processes split the sites.
     """
     data = settings.data
     if settings.broker_ca:
@@ -95,6 +97,7 @@ async def up(
         database, organisation, site, file, control_port, page_port, history, data / "truth.jsonl", console
     )
     programs = _programs(settings, site_path, running, seed)
+    programs |= {f"hub-{number}": programs["hub"] for number in range(2, hubs + 1)}
     secrets = _secrets(servers, hub_dsn)
     for name, words in programs.items():
         own = secrets | {f"{PREFIX}SECOND_FACTOR": "offered"}

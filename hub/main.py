@@ -9,6 +9,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from hub.alarms.attention import Attention
 from hub.alarms.definitions import load
 from hub.alarms.judgement import judge
 from hub.alarms.rows import Change
@@ -77,7 +78,11 @@ async def run(settings: HubSettings, metrics: CollectorRegistry | None = None) -
     database = Database(settings.dsn)
     await database.open()
     try:
-        ingest = Ingest(database, settings.broker, judge_by(book), clock, authority=authority)
+        attention = Attention()
+        judging = judge_by(book, attention)
+        ingest = Ingest(
+            database, settings.broker, judging, clock, authority=authority, attention=attention, dsn=settings.dsn
+        )
         work = _work(settings, database, book, ingest)
         holder = Holder(settings.dsn, work.jobs(), clock, work.doings)
         if metrics is not None:
@@ -95,11 +100,11 @@ def _work(settings: HubSettings, database: Database, book: RuleBook, ingest: Ing
     return Work(database, book, ingest.heard_since, settings.anchors, settings.office)
 
 
-def judge_by(book: RuleBook) -> Judge:
+def judge_by(book: RuleBook, attention: Attention | None = None) -> Judge:
     """Give what ingest does with readings that became latest: judge them, and send somebody where a rule says so."""
 
     async def judge_and_dispatch(tx: Transaction, changes: Sequence[Change], now: datetime) -> None:
-        turned = await judge(tx, book, changes, now)
+        turned = await judge(tx, book, changes, now, attention)
         await dispatch_for(tx, book, turned, now)
 
     return judge_and_dispatch

@@ -1,12 +1,14 @@
 """``plantroom hub``: the program that remembers, judges and dispatches."""
 
 import asyncio
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
 import typer
+from prometheus_client import CollectorRegistry
 from rich.console import Console
 from rich.progress import Progress
 
@@ -17,24 +19,41 @@ from deploy.embedded import broker as opened_broker
 from deploy.embedded import database as opened_database
 from deploy.logins import prepare
 from deploy.mail import office
+from deploy.processes import Supervisor
 from deploy.register import organisation_id, register, transaction
+from deploy.settings import PREFIX
 from deploy.settings import read as read_settings
 from hub import main
 from hub.assets import commission
 from hub.store import citus, migrate
 from rules.meter.look import RECORD_BYTES_MAX
 
+WORKERS_MAX = 32
+METRICS_PORT = f"{PREFIX}METRICS_PORT"
+
 app = typer.Typer(help="The hub: ingest, alarms, work orders, jobs.", no_args_is_help=True)
 
 
+Workers = Annotated[
+    int, typer.Option("--workers", min=1, max=WORKERS_MAX, help="Processes that split the sites between them.")
+]
+
+
 @app.command()
-def run(rules: Rules = None, data: Data = None) -> None:
-    """Take in readings and judge them until stopped.  Example: plantroom hub run."""
+def run(rules: Rules = None, data: Data = None, workers: Workers = 1) -> None:
+    """Take in readings and judge them until stopped.  Example: plantroom hub run --workers 2."""
     settings = read_settings(data=data)
     with opened_database(settings, patient=True) as owner_dsn, opened_broker(settings) as broker:
         dsn = prepare(settings, owner_dsn)
+        logs = settings.data / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        again = ["python", "-m", "deploy", "hub", "run", "--data", str(settings.data)]
+        again += [word for path in rules or () for word in ("--rules", str(path))]
         foreground.run(
-            main.run(
+            _with_others(
+                workers - 1,
+                again,
+                logs,
                 main.HubSettings(
                     dsn=dsn,
                     broker_host=broker.host,
@@ -52,6 +71,17 @@ def run(rules: Rules = None, data: Data = None) -> None:
                 metrics.served(settings),
             )
         )
+
+
+async def _with_others(
+    others: int, words: list[str], logs: Path, settings: main.HubSettings, figures: CollectorRegistry | None
+) -> None:
+    """Be a hub, and keep as many more running; each claims its share of the sites.  Figures are the first one's."""
+    environment = {name: value for name, value in os.environ.items() if name != METRICS_PORT}
+    async with Supervisor() as supervisor:
+        for number in range(2, others + 2):
+            supervisor.start(f"hub-{number}", words, logs / f"hub-{number}.log", env=environment)
+        await main.run(settings, figures)
 
 
 @app.command("migrate")

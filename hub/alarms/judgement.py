@@ -2,18 +2,20 @@
 
 ``judge`` runs inside the transaction that stores readings, ``tick`` once a second; both under Role.APP.  What
 stands is read without a lock; only machines that move are locked, asked again and written, so that a batch
-that changes nothing costs two queries whatever its size.
+that changes nothing costs four queries whatever its size.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
-from hub.alarms.rows import Change, Silence, Standing, Subject, Turned
+from hub.alarms.attention import Attention, calm
+from hub.alarms.rows import Change, Measured, Shown, Silence, Standing, Subject, Turned
 from hub.store.database import Role, Transaction
 from hub.store.sql import queries
-from rules.detect.alarm import State, Turn, due_at
+from rules.detect.alarm import Phase, State, Turn, due_at
 from rules.detect.book import RuleBook
 from rules.detect.rule import Rule, Stale
 from rules.detect.watch import Happening, Said, Watched, elapse, follow, listen
@@ -47,11 +49,13 @@ class _Plant:
         return Machine(rule, self.subject.site_id, watched, go_on)
 
 
-async def judge(tx: Transaction, book: RuleBook, changes: Sequence[Change], now: datetime) -> list[Turned]:
+async def judge(
+    tx: Transaction, book: RuleBook, changes: Sequence[Change], now: datetime, attention: Attention | None = None
+) -> list[Turned]:
     """Judge readings that have just become the latest of their points; give the alarms raised and cleared.
 
     ``changes`` may hold several readings of a point, in any order.  Readings that were brought in late do not
-    belong here: they wake nobody.
+    belong here: they wake nobody.  ``attention`` is told which devices are at rest.
     """
     if not changes:
         return []
@@ -61,19 +65,38 @@ async def judge(tx: Transaction, book: RuleBook, changes: Sequence[Change], now:
         said.setdefault(change.device_id, []).append(Said(change.measure, change.at, value))
     plants = await _plants(tx, book, said)
     machines = {
-        (device, rule.code): plant.machine(rule, _follower(rule, plant, said[device]))
-        for device, plant in plants.items()
-        for rule in _rules_of(book, plant, now)
+        (device, rule.code): plants[device].machine(rule, _follower(rule, plants[device], said[device]))
+        for device, rule in _rules_of(book, plants, now)
     }
     states = {
         (row.device_id, row.rule): row.state for row in await tx.all(Standing, SQL["states"], {"devices": list(said)})
     }
     moving = {}
+    restless: set[UUID] = set()
     for key, machine in machines.items():
         state = states.get(key, State())
         if machine.go_on(state).state != state:
             moving[key] = machine
+        if key in moving or state.phase is not Phase.NORMAL:
+            restless.add(key[0])
+    if attention is not None:
+        _tell(attention, plants, machines, said, restless)
     return await _advance(tx, moving, now)
+
+
+def _tell(
+    attention: Attention,
+    plants: Mapping[UUID, _Plant],
+    machines: Mapping[Key, Machine],
+    said: Mapping[UUID, Sequence[Said]],
+    restless: Collection[UUID],
+) -> None:
+    rules: dict[UUID, list[Rule]] = {device: [] for device in plants}
+    for (device, _), machine in machines.items():
+        rules[device].append(machine.rule)
+    for device, of_it in rules.items():
+        heard_at = max((one.at for one in said[device] if one.value is not None), default=None)
+        attention.note(device, None if device in restless else calm(of_it, heard_at))
 
 
 async def tick(tx: Transaction, book: RuleBook, now: datetime, heard_since: datetime) -> list[Turned]:
@@ -117,28 +140,38 @@ def _listener(rule: Rule, good_at: datetime, heard_since: datetime, now: datetim
     return lambda state: listen(rule, state, good_at, heard_since, now)
 
 
-def _rules_of(book: RuleBook, plant: _Plant, now: datetime) -> Iterable[Rule]:
-    subject = plant.subject
-    for rule in book.in_force(now.astimezone(subject.zone).date()):
-        if rule.watches(subject.profile, subject.role, plant.points):
-            yield rule
+def _rules_of(book: RuleBook, plants: Mapping[UUID, _Plant], now: datetime) -> Iterator[tuple[UUID, Rule]]:
+    in_force: dict[date, tuple[Rule, ...]] = {}
+    watching: dict[tuple[object, ...], list[Rule]] = {}  # devices of one kind have the same rules
+    for device, plant in plants.items():
+        subject = plant.subject
+        day = now.astimezone(subject.zone).date()
+        if day not in in_force:
+            in_force[day] = book.in_force(day)
+        kind = (day, subject.profile, subject.role, frozenset(plant.points))
+        if kind not in watching:
+            watching[kind] = [r for r in in_force[day] if r.watches(subject.profile, subject.role, plant.points)]
+        for rule in watching[kind]:
+            yield device, rule
 
 
 async def _plants(tx: Transaction, book: RuleBook, devices: Iterable[UUID]) -> dict[UUID, _Plant]:
-    asked = {
+    asked: dict[str, Any] = {
         "devices": list(devices),
         "measures": sorted({measure for rule in book.rules for measure in rule.measures}),
     }
-    plants: dict[UUID, _Plant] = {}
     if not asked["devices"]:
-        return plants
+        return {}
     async with tx.under(Role.INGEST):  # several nodes show what is not yet committed to the role that wrote it
-        rows = await tx.all(Subject, SQL["subjects"], asked)
-    for row in rows:
-        plant = plants.setdefault(row.device_id, _Plant(row))
-        if row.measure is not None and row.point_id is not None:
-            plant.points[row.measure] = row.point_id
-            plant.values[row.measure] = row.value if row.quality == Quality.GOOD else None
+        plants = {row.device_id: _Plant(row) for row in await tx.all(Subject, SQL["subjects"], asked)}
+        points = [row for row in await tx.all(Measured, SQL["measured"], asked) if row.device_id in plants]
+        latest = {
+            row.point_id: row.value if row.quality == Quality.GOOD else None
+            for row in await tx.all(Shown, SQL["shown"], {"points": [row.point_id for row in points]})
+        }
+    for row in points:
+        plants[row.device_id].points[row.measure] = row.point_id
+        plants[row.device_id].values[row.measure] = latest.get(row.point_id)
     return plants
 
 
@@ -197,13 +230,12 @@ class _Outcome:
         state = watched.state
         self.states.append(
             {
-                "rule": code,
-                "device": device,
-                "phase": state.phase.value,
+                "rules": code,
+                "devices": device,
+                "phases": state.phase.value,
                 "since": state.since,
-                "truth": None if state.blind else state.held,
-                "now": self.now,
-                "alarm": alarm_id if state.standing else None,
+                "truths": None if state.blind else state.held,
+                "alarms": alarm_id if state.standing else None,
             }
         )
 
@@ -213,10 +245,12 @@ class _Outcome:
         journal = [
             {"id": t.alarm_id, "at": t.at, "event": t.turn.value, "actor": actor, "note": ""} for t in self.turned
         ]
+        if self.states:
+            columns = {name: [row[name] for row in self.states] for name in self.states[0]}
+            await tx.run(SQL["put_state"], {**columns, "now": self.now})
         for name, rows in (
             ("clear_alarm", self.cleared),
             ("raise_alarm", list(self.raised.values())),
-            ("put_state", self.states),
             ("write_journal", journal),
             ("announce", [{"id": t.alarm_id} for t in self.turned]),
         ):

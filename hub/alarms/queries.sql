@@ -1,13 +1,17 @@
--- Under the role that stores readings, which no policy holds to an organisation: so the query does.
+-- Under the role that stores readings, which no policy holds to an organisation: so the queries do.
+-- In three statements: joined, a new database without statistics plans them one by one against each other.
 -- name: subjects
-SELECT d.id AS device_id, d.site_id, d.profile, d.role, s.timezone, p.id AS point_id, p.measure, l.value, l.quality
-FROM devices d
-JOIN sites s ON s.id = d.site_id
-LEFT JOIN points p ON p.device_id = d.id AND p.measure = ANY(%(measures)s::text[])
-LEFT JOIN (
-    SELECT n.point_id, n.value, n.quality FROM points q JOIN latest n ON n.point_id = q.id
-    WHERE q.device_id = ANY(%(devices)s::uuid[])) l ON l.point_id = p.id
+SELECT d.id AS device_id, d.site_id, d.profile, d.role, s.timezone
+FROM devices d JOIN sites s ON s.id = d.site_id
 WHERE d.id = ANY(%(devices)s::uuid[]) AND d.organisation_id = plantroom.organisation();
+
+-- name: measured
+SELECT device_id, id AS point_id, measure FROM points
+WHERE device_id = ANY(%(devices)s::uuid[]) AND measure = ANY(%(measures)s::text[])
+  AND organisation_id = plantroom.organisation();
+
+-- name: shown
+SELECT point_id, value, quality FROM latest WHERE point_id = ANY(%(points)s::bigint[]);
 
 -- name: states
 SELECT device_id, rule, phase, since, truth, alarm_id FROM alarm_states WHERE device_id = ANY(%(devices)s::uuid[]);
@@ -36,7 +40,9 @@ FOR UPDATE;
 
 -- name: put_state
 INSERT INTO alarm_states (organisation_id, rule, device_id, phase, since, truth, judged_at, alarm_id)
-VALUES (plantroom.organisation(), %(rule)s, %(device)s, %(phase)s, %(since)s, %(truth)s, %(now)s, %(alarm)s)
+SELECT plantroom.organisation(), t.rule, t.device, t.phase, t.since, t.truth, %(now)s, t.alarm
+FROM unnest(%(rules)s::text[], %(devices)s::uuid[], %(phases)s::text[], %(since)s::timestamptz[], %(truths)s::boolean[],
+            %(alarms)s::uuid[]) AS t (rule, device, phase, since, truth, alarm)
 ON CONFLICT (device_id, rule) DO UPDATE SET phase = excluded.phase, since = excluded.since, truth = excluded.truth,
     judged_at = excluded.judged_at, alarm_id = excluded.alarm_id;
 

@@ -35,22 +35,36 @@ class Turned:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One measure of a device with its latest value; ``measure`` is None for a device without any that matters."""
+    """A device that is judged."""
 
     device_id: UUID
     site_id: UUID
     profile: str
     role: str
     timezone: str
-    point_id: int | None
-    measure: str | None
-    value: float | None
-    quality: int | None
 
     @property
     def zone(self) -> ZoneInfo:
         """The time in which the device lives."""
         return ZoneInfo(self.timezone)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A point that a rule may read."""
+
+    device_id: UUID
+    point_id: int
+    measure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The latest reading of a point."""
+
+    point_id: int
+    value: float | None
+    quality: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """What a message from a gateway asks the hub to do, with everything needed to do it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from math import isnan, nan
 from typing import NamedTuple
 
 from hub.surveillance.stills import Developed
@@ -12,6 +13,7 @@ from rules.control.command import Answer
 from rules.model.event import Event
 from rules.model.point import Kind
 from rules.wire import configuration
+from rules.wire.sparkplug import EPOCH, millis
 
 HEAD_BYTES = 512  # how much of a refused payload is kept for the engineer
 
@@ -29,6 +31,7 @@ class Fault(StrEnum):
     PAYLOAD = "payload"
     TOPIC = "topic"
     TIME = "time"
+    CLOCK = "clock"
     ALIAS = "alias"
     VALUE = "value"
     BIRTH = "birth"
@@ -73,11 +76,19 @@ class Spec:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Birth:
-    """What a device declared: ``names`` by alias, ``specs`` of what can be stored, by name."""
+    """What a device declared: ``names`` by alias, ``specs`` of what can be stored, by name.
+
+    ``measures`` are the names by alias of what can be stored.
+    """
 
     device: str
     names: Mapping[int, str]
     specs: Mapping[str, Spec]
+    measures: Mapping[int, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        measures = {alias: name for alias, name in self.names.items() if name in self.specs}
+        object.__setattr__(self, "measures", measures)
 
 
 class Sample(NamedTuple):
@@ -88,6 +99,41 @@ class Sample(NamedTuple):
     value: float | None
     quality: int
     historical: bool
+
+
+@dataclass(slots=True)
+class Samples:
+    """Readings as they arrived, by column: times in ms since 1970, values with nan where there is none."""
+
+    measures: list[str] = field(default_factory=list)
+    at_ms: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    qualities: list[int] = field(default_factory=list)
+    historical: list[bool] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.measures)
+
+    def add(self, sample: Sample) -> None:
+        """Take in one more."""
+        self.measures.append(sample.measure)
+        self.at_ms.append(millis(sample.at))
+        self.values.append(nan if sample.value is None else sample.value)
+        self.qualities.append(sample.quality)
+        self.historical.append(sample.historical)
+
+    def only(self, which: Sequence[bool]) -> "Samples":
+        """Give some of them."""
+        columns = (self.measures, self.at_ms, self.values, self.qualities, self.historical)
+        return Samples(*([one for one, kept in zip(c, which, strict=True) if kept] for c in columns))  # type: ignore[arg-type]  # each keeps its type
+
+    def rows(self) -> tuple[Sample, ...]:
+        """Give them one by one."""
+        columns = zip(self.measures, self.at_ms, self.values, self.qualities, self.historical, strict=True)
+        return tuple(
+            Sample(measure, EPOCH + timedelta(milliseconds=ms), None if isnan(value) else value, quality, late)
+            for measure, ms, value, quality, late in columns
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +223,7 @@ class Frame:
     speaker: Speaker
     birth: Birth
     number: int | None
-    samples: tuple[Sample, ...]
+    samples: Samples
     topic: str
     faults: tuple[tuple[Fault, str], ...] = ()
     head: bytes = b""

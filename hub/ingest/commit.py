@@ -5,6 +5,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import numpy as np
+from numpy.typing import NDArray
+
+from hub.alarms.attention import Attention
 from hub.alarms.rows import Change
 from hub.audit import service as audit
 from hub.ingest import events, held, storage
@@ -16,7 +20,7 @@ from hub.ingest.line import Line
 from hub.ingest.plan import Plan, plan
 from hub.ingest.quarantine import Ration
 from hub.ingest.rows import Device, Owner
-from hub.ingest.samples import Columns, Row, columns, micros, moment
+from hub.ingest.samples import Columns, Heap, micros, moment
 from hub.store.database import Actor, Database, Role, Transaction
 from hub.store.sql import queries
 from hub.streak import Streak
@@ -52,16 +56,22 @@ class _Batch:
     weeks: set[datetime] = field(default_factory=set)
     stored: int = 0
     duplicates: int = 0
-    changes: dict[UUID, list[Change]] = field(default_factory=dict)  # by organisation; what became latest, live only
+    marks: storage.Marks = field(default_factory=storage.Marks)
+    changes: dict[UUID, list[Change]] = field(default_factory=dict)  # by organisation: what the judge has to see
     moved: set[UUID] = field(default_factory=set)  # organisations of which anything became latest
     held: list[Held] = field(default_factory=list)
     strangers: dict[tuple[Address, str], str] = field(default_factory=dict)  # (gateway, device) -> what it declares
 
 
 class Committer:
-    """Writes batches; remembers devices, points and weeks between them."""
+    """Writes batches; remembers devices, points, weeks and marks between them.
 
-    def __init__(self, database: Database, judge: Judge, counts: Counts, now: datetime) -> None:
+    ``attention`` says which readings the judge has to see; without it he sees all.
+    """
+
+    def __init__(
+        self, database: Database, judge: Judge, counts: Counts, now: datetime, attention: Attention | None = None
+    ) -> None:
         self._database = database
         self._judge = judge
         self._judging = Streak("judging readings")
@@ -70,6 +80,9 @@ class Committer:
         self._directory = Directory(now)
         self._weeks: set[datetime] = set()
         self._noticed: dict[tuple[Address, str], datetime] = {}
+        self._way = storage.Way()
+        self._marks = storage.Marks()
+        self._attention = attention
 
     async def commit(self, acts: Sequence[Act], now: datetime) -> Outcome:
         """Write a batch; raises UnavailableError or psycopg.Error with nothing written and nothing to acknowledge."""
@@ -85,6 +98,9 @@ class Committer:
             await self._serve_organisations(tx, batch)
         self._directory = batch.directory
         self._weeks |= batch.weeks
+        self._marks = batch.marks
+        if self._attention is not None:
+            self._attention.settle(batch.directory.points, (now, micros(now)))
         self._count(batch)
         lines = batch.made.lines
         return Outcome(
@@ -96,6 +112,9 @@ class Committer:
         """Ask the database anew for everything: a batch has failed."""
         self._directory = Directory(self._directory.filled_at)
         self._weeks.clear()
+        self._marks = storage.Marks()
+        if self._attention is not None:
+            self._attention.forget()
 
     def _count(self, batch: _Batch) -> None:
         self._counts.batches += 1
@@ -111,17 +130,31 @@ class Committer:
             if batch.directory.points_of(line.id, birth.device) is None:
                 made.rejected.append((line.organisation_id, _stranger(line, birth.device)))
                 batch.strangers[line.address, birth.device] = ", ".join(birth.specs)
-        rows, about = _rows(batch)
-        if not rows:
+        heap, owners = _gathered(batch)
+        if not len(heap):
             return
-        samples = columns(rows)
+        samples = heap.sorted()
         batch.weeks = await storage.make_weeks(self._database, samples, self._weeks)
-        batch.stored = await storage.store(tx, samples)
-        batch.duplicates = len(rows) - batch.stored
-        moved = await storage.move_latest(tx, samples)
-        await storage.mark_dirty(tx, samples)
-        batch.moved = {about[point][0].organisation_id for point in moved}
-        batch.changes = _changes(samples, moved, about)
+        batch.stored = await self._way.store(tx, samples)
+        batch.duplicates = len(heap) - batch.stored
+        batch.marks = await self._marks.write(tx, samples)
+        loud = self._loud(samples, made.now)
+        moved = await storage.move_latest(tx, samples.only(loud))
+        batch.moved = {
+            owners[owner].organisation_id for owner in np.unique(samples.owner[np.isin(samples.point, list(moved))])
+        }
+        if await storage.push_latest(tx, samples.only(~loud)):
+            batch.moved |= {owners[owner].organisation_id for owner in np.unique(samples.owner[~loud])}
+        batch.changes = _changes(samples.only(loud), moved, owners, batch.directory)
+
+    def _loud(self, samples: Columns, now: datetime) -> NDArray[np.bool_]:
+        """Give which samples the judge has to see: all of a device, or none."""
+        if self._attention is None:
+            return np.ones(len(samples), bool)
+        loud = self._attention.loud(samples.point, samples.at, samples.value, samples.quality, (now, micros(now)))
+        devices = np.zeros(int(samples.owner.max()) + 1, bool)
+        devices[samples.owner[loud & samples.live]] = True
+        return devices[samples.owner]
 
     async def _notice(self, tx: Transaction, batch: _Batch) -> None:
         """List who speaks without being registered, each once a minute."""
@@ -235,48 +268,51 @@ async def _keep_events(tx: Transaction, made: Plan) -> None:
         await tx.become(Role.INGEST)
 
 
-About = dict[int, tuple[Device, str]]  # point id -> its device and measure
-
-
-def _rows(batch: _Batch) -> tuple[list[Row], About]:
-    """Give the samples of all frames under the ids of their points; what has none is rejected."""
-    rows: list[Row] = []
-    about: About = {}
+def _gathered(batch: _Batch) -> tuple[Heap, list[Device]]:
+    """Give the samples of all frames under the ids of their points, and whose they are; what has none is rejected."""
+    heap, owners = Heap(), list[Device]()
+    places: dict[UUID, int] = {}
     for line, frame in batch.made.frames:
         points = batch.directory.points_of(line.id, frame.birth.device)
         if points is None:
             batch.made.rejected.append((line.organisation_id, _stranger(line, frame.birth.device, frame)))
             batch.strangers.setdefault((line.address, frame.birth.device), "")
-            batch.held.append(Held(line, frame.birth.device, frame.samples, tuple(frame.birth.specs.values())))
+            batch.held.append(Held(line, frame.birth.device, frame.samples.rows(), tuple(frame.birth.specs.values())))
             continue
         device = batch.directory.devices[line.id, frame.birth.device]
-        strange = {sample.measure for sample in frame.samples} - points.keys()
-        if unsettled := strange & batch.directory.unsettled.get(device.id, {}).keys():
-            _hold_unsettled(batch, line, frame, unsettled, batch.directory.unsettled[device.id])
-        if strange := strange - unsettled:
-            full = len(points) >= POINTS_PER_DEVICE_MAX
-            batch.made.rejected.append((line.organisation_id, _pointless(line, frame, min(strange), full=full)))
-        for measure, at, value, quality, historical in frame.samples:
-            point = points.get(measure)
-            if point is None:
-                continue
-            if point not in about:
-                about[point] = (device, measure)
-            rows.append((point, micros(at), float("nan") if value is None else value, quality, not historical))
-    return rows, about
+        samples = frame.samples
+        found = [points.get(measure) for measure in samples.measures]
+        if None in found:
+            strange = {m for m, point in zip(samples.measures, found, strict=True) if point is None}
+            if unsettled := strange & batch.directory.unsettled.get(device.id, {}).keys():
+                _hold_unsettled(batch, line, frame, unsettled, batch.directory.unsettled[device.id])
+            if strange := strange - unsettled:
+                full = len(points) >= POINTS_PER_DEVICE_MAX
+                batch.made.rejected.append((line.organisation_id, _pointless(line, frame, min(strange), full=full)))
+            samples = samples.only([point is not None for point in found])
+        if device.id not in places:
+            places[device.id] = len(owners)
+            owners.append(device)
+        heap.add([point for point in found if point is not None], samples, places[device.id])
+    return heap, owners
 
 
-def _changes(samples: Columns, moved: Mapping[int, datetime | None], about: About) -> dict[UUID, list[Change]]:
+def _changes(
+    samples: Columns, moved: Mapping[int, datetime | None], owners: Sequence[Device], directory: Directory
+) -> dict[UUID, list[Change]]:
     """Give the live samples by which the latest of their points has moved on, in order of time, by organisation."""
     found: dict[UUID, list[Change]] = {}
+    measures: dict[int, str] = {}
+    for owner in np.unique(samples.owner).tolist():
+        measures |= {point: measure for measure, point in directory.points[owners[owner].id].items()}
     live = samples.live.nonzero()[0]
-    columns_of = (samples.point, samples.at, samples.value, samples.quality)
-    for point, at, value, quality in zip(*(column[live].tolist() for column in columns_of), strict=True):
+    columns_of = (samples.point, samples.at, samples.value, samples.quality, samples.owner)
+    for point, at, value, quality, owner in zip(*(column[live].tolist() for column in columns_of), strict=True):
         before = moved.get(point)
         if point in moved and (before is None or moment(at) > before):
-            device, measure = about[point]
+            device = owners[owner]
             known = None if value != value else value  # noqa: PLR0124  nan: there is none
-            change = Change(point, device.id, measure, moment(at), known, quality)
+            change = Change(point, device.id, measures[point], moment(at), known, quality)
             found.setdefault(device.organisation_id, []).append(change)
     return found
 
@@ -315,7 +351,7 @@ def _hold_unsettled(batch: _Batch, line: Line, frame: Frame, measures: set[str],
     device = frame.birth.device
     for measure in sorted(measures):
         spec = frame.birth.specs[measure]
-        samples = tuple(sample for sample in frame.samples if sample.measure == measure)
+        samples = tuple(sample for sample in frame.samples.rows() if sample.measure == measure)
         batch.held.append(Held(line, device, samples, (spec,), spec))
         sentence = (
             f"'{device}.{measure}' comes in {spec.unit or 'no unit'}, its point is in {units[measure] or 'no unit'}; "

@@ -1,6 +1,6 @@
 """Which devices and points stand behind the names on the wire; remembered for a while, by committed batches only."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -60,25 +60,42 @@ class Directory:
                 self.devices[device.gateway_id, device.code] = device
 
     async def _make_points(self, tx: Transaction, news: Mapping[UUID, tuple[Device, Birth]]) -> None:
-        known: dict[UUID, set[str]] = {device_id: set() for device_id in news}
-        for point in await tx.all(PointOf, SQL["points"], {"devices": list(news)}):
-            known[point.device_id].add(point.measure)
-        rows = [_point(device, spec) for device, birth in news.values() for spec in _admitted(birth, known[device.id])]
+        known: dict[UUID, dict[str, PointOf]] = {device_id: {} for device_id in news}
+        await self._read(tx, known)
+        rows = [
+            _point(device, spec)
+            for device, birth in news.values()
+            for spec in _admitted(birth, known[device.id])
+            if _differs(spec, known[device.id].get(spec.measure))
+        ]
         rows.sort(key=lambda row: str(row["code"]))  # one order for all writers
         if rows:
             await tx.run_many(SQL["put_point"], rows)
+            await self._read(tx, known)
         for device_id, (_, birth) in news.items():
             self.births[device_id] = birth
             self.points[device_id], self.unsettled[device_id] = {}, {}
-        for point in await tx.all(PointOf, SQL["points"], {"devices": list(news)}):
-            spec = news[point.device_id][1].specs.get(point.measure)
-            if spec is not None and spec.declared and spec.unit != point.unit:
-                self.unsettled[point.device_id][point.measure] = point.unit
-            else:
-                self.points[point.device_id][point.measure] = point.id
+            for measure, point in known[device_id].items():
+                spec = birth.specs.get(measure)
+                if spec is not None and spec.declared and spec.unit != point.unit:
+                    self.unsettled[device_id][measure] = point.unit
+                else:
+                    self.points[device_id][measure] = point.id
+
+    async def _read(self, tx: Transaction, known: dict[UUID, dict[str, PointOf]]) -> None:
+        for point in await tx.all(PointOf, SQL["points"], {"devices": list(known)}):
+            known[point.device_id][point.measure] = point
 
 
-def _admitted(birth: Birth, known: set[str]) -> list[Spec]:
+def _differs(spec: Spec, point: PointOf | None) -> bool:
+    """Whether a birth says something new of a point."""
+    if point is None:
+        return True
+    said = (spec.kind.value, spec.unit, spec.resolution, spec.modulus)
+    return spec.declared and said != (point.kind, point.unit, point.resolution, point.modulus)
+
+
+def _admitted(birth: Birth, known: Collection[str]) -> list[Spec]:
     """Give the specs of points that are known, and of as many new ones as the limit leaves room for."""
     new = [spec for spec in birth.specs.values() if spec.measure not in known]
     room = max(0, POINTS_PER_DEVICE_MAX - len(known))

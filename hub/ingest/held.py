@@ -18,6 +18,7 @@ from hub.store.database import Actor, Database, Role, Transaction
 from hub.store.sql import queries
 from rules.model.quality import Quality
 from rules.wire import topics
+from rules.wire.readings import Plain
 from rules.wire.sparkplug import PAYLOAD_BYTES_MAX, Metric, Payload, decode, encode
 
 SQL = queries(__package__)
@@ -108,4 +109,4 @@ def _frame(held: HeldFrame) -> Frame:
     payload = decode(held.body)
     declared, _ = birth.read(held.device, payload.metrics)
     speaker = Speaker(Address(held.site, held.gateway), held.spool)
-    return reading.frame(speaker, declared, payload, message(TOPIC, held.body), held.received_at)
+    return reading.frame(speaker, declared, payload, Plain(), message(TOPIC, held.body), held.received_at)

@@ -53,7 +53,7 @@ class Inbox:
         self._bytes = 0
         self._taken_bytes = 0
         self._closed = False
-        self.refused = 0
+        self.refused = self.given = 0
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -103,4 +103,5 @@ class Inbox:
             batch.append(self._messages.popleft())
             taken += len(batch[-1].payload)
         self._taken_bytes += taken
+        self.given += len(batch)
         return batch

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from hub.ingest.inbox import Inbox, message, reconnected
+from hub.ingest.share import EVERYTHING, Share
 from rules.wire.sparkplug import millis
 from rules.wire.topics import NAMESPACE
 
@@ -24,13 +26,6 @@ KEEPALIVE_S = 10
 CONNECT_TIMEOUT_S = 2.0
 RECONNECT_FIRST_S = 1
 RECONNECT_MAX_S = 10
-SUBSCRIPTIONS = [
-    (f"{NAMESPACE}/+/{verb}/+{device}", 1)
-    for verb, device in (
-        ("NBIRTH", ""), ("NDEATH", ""), ("NDATA", ""), ("DBIRTH", "/+"), ("DDEATH", "/+"), ("DDATA", "/+"),
-    )
-]  # fmt: skip
-
 log = logging.getLogger(__name__)
 
 
@@ -88,9 +83,10 @@ class Broker:
 
 
 class Link:
-    """Connects for ever; fills the inbox, publishes commands, and tells gateways whether the hub is there.
+    """Connects for ever; fills the inbox with its share, publishes commands, and tells gateways whether it is there.
 
-    STATE as in Sparkplug 3.0, section 6.4.24: retained JSON, the will carrying the time of its own connection.
+    STATE as in Sparkplug 3.0, section 6.4.24: retained JSON, the will carrying the time of its own connection.  Of
+    several workers the one that has the rest says it; when that changes hands, the new one says it anew.
     """
 
     def __init__(self, broker: Broker, host_id: str, inbox: Inbox, clock: Callable[[], datetime]) -> None:
@@ -102,11 +98,17 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self.subscribed = asyncio.Event()  # for the first time
         self._complained = False
-        self._client = client = Client(
-            CallbackAPIVersion.VERSION2, f"hub-{host_id}", protocol=MQTTProtocolVersion.MQTTv5
-        )
-        client.username, client.password = broker.username, broker.password
+        self._share = EVERYTHING
+        self._opened = self._closing = False
+        self._speaks = False  # whether the will of this connection speaks for the hub
         self._context = broker.encryption()
+        self._client = self._made()
+
+    def _made(self) -> Client:
+        host_id = self._state_topic.rpartition("/")[2]
+        name = f"hub-{host_id}-{uuid4().hex[:12]}"  # there may be several
+        client = Client(CallbackAPIVersion.VERSION2, name, protocol=MQTTProtocolVersion.MQTTv5)
+        client.username, client.password = self._broker.username, self._broker.password
         if self._context is not None:
             client.tls_set_context(self._context)
         client.connect_timeout = CONNECT_TIMEOUT_S
@@ -118,14 +120,33 @@ class Link:
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
+        return client
 
     @property
     def connected(self) -> bool:
         """Whether the broker answers now."""
         return self._client.is_connected()
 
+    def follow(self, share: Share) -> None:
+        """Take in this share from now on; a connection whose will no longer fits is made anew.  Waits for paho."""
+        before, self._share = self._share, share
+        if not self._opened:
+            self.open()
+        elif share.rest != self._speaks:
+            self._client.disconnect()  # in order: its will goes with it
+            self._client.loop_stop()
+            self._client = self._made()
+            self.open()
+        else:
+            old, new = before.subscriptions(), share.subscriptions()
+            if old - new:
+                self._client.unsubscribe(sorted(old - new))
+            if new - old:
+                self._client.subscribe([(topic, 1) for topic in sorted(new - old)])
+
     def open(self) -> None:
         """Start to connect; gives at once."""
+        self._opened = True
         self._client.connect_async(self._broker.host, self._broker.port, KEEPALIVE_S, clean_start=True)
         self._client.loop_start()
 
@@ -135,7 +156,8 @@ class Link:
 
     def close(self) -> None:
         """Say that the hub goes, and end paho's thread."""
-        if self._client.is_connected():
+        self._closing = True
+        if self._client.is_connected() and self._speaks:
             self._client.publish(self._state_topic, self._state(online=False), qos=1, retain=True)
         self._client.disconnect()
         self._client.loop_stop()
@@ -165,14 +187,18 @@ class Link:
             except UnusableFilesError as error:
                 log.warning("%s; going on with those of before", error)
         self._connected_ms = millis(self._clock())
-        client.will_set(self._state_topic, self._state(online=False), qos=1, retain=True)
+        self._speaks = self._share.rest
+        if self._speaks:
+            client.will_set(self._state_topic, self._state(online=False), qos=1, retain=True)
+        else:
+            client.will_clear()
 
     def _on_connect(self, client: Client, _data: Any, _flags: Any, reason: ReasonCode, _more: Any) -> None:
         if reason.is_failure:
             self._complain(f"refuses the hub ({str(reason).lower()})")
             return
         self._inbox.mark(reconnected())
-        client.subscribe(SUBSCRIPTIONS)
+        client.subscribe([(topic, 1) for topic in (self._state_topic, *sorted(self._share.subscriptions()))])
 
     def _on_subscribe(self, client: Client, _data: Any, _mid: int, reasons: list[ReasonCode], _more: Any) -> None:
         if any(reason.is_failure for reason in reasons):
@@ -182,7 +208,8 @@ class Link:
         self._complained = False
         with suppress(RuntimeError):  # the loop has closed: nobody waits any more
             self._loop.call_soon_threadsafe(self.subscribed.set)
-        client.publish(self._state_topic, self._state(online=True), qos=1, retain=True)
+        if self._speaks:
+            client.publish(self._state_topic, self._state(online=True), qos=1, retain=True)
 
     def _on_connect_fail(self, _client: Client, _data: Any) -> None:
         self._complain("cannot be reached" if self._complained else self._why_not())
@@ -209,7 +236,17 @@ class Link:
             topic = arrived.topic
         except UnicodeDecodeError:
             topic = "a topic that is not text"
-        self._inbox.offer(message(topic, bytes(arrived.payload), self._clock()))
+        if topic == self._state_topic:
+            self._state_said(bytes(arrived.payload))
+        elif self._share.takes(topic):
+            self._inbox.offer(message(topic, bytes(arrived.payload), self._clock()))
+
+    def _state_said(self, payload: bytes) -> None:
+        """Say that the hub is there where somebody's will says that it is not: another worker has died."""
+        with suppress(ValueError, AttributeError):
+            if json.loads(payload).get("online") is False and not self._closing:
+                here = json.dumps({"online": True, "timestamp": millis(self._clock())})
+                self._client.publish(self._state_topic, here, qos=1, retain=True)
 
 
 def _send_at_once(_client: Client, _data: Any, sock: Any) -> None:

@@ -49,10 +49,13 @@ class Plan:
     repeated: int = 0
     ahead: set[Address] = field(default_factory=set)
     acknowledge: set[Address] = field(default_factory=set)
+    heard: dict[Address, Speaker] = field(default_factory=dict)  # who held a line when he last spoke in this batch
 
     def enter(self, act: Act) -> None:
         """Take in one act, in the order of arrival."""
-        if isinstance(act, Rejected):
+        if isinstance(act, Frame) and self.heard.get(act.speaker.address) is act.speaker:
+            self._frame(act, self.lines[act.speaker.address])  # nothing else of the line can have changed
+        elif isinstance(act, Rejected):
             line = self.lines.get(act.address) if act.address else None
             self.rejected.append((line.organisation_id if line else None, act))
         elif hasattr(act, "speaker"):
@@ -98,6 +101,9 @@ class Plan:
             return None
         seated = seat(line, speaker, self.now)
         self._set(seated.line)
+        self.heard.pop(speaker.address, None)
+        if seated.seat is not Seat.REFUSED:
+            self.heard[speaker.address] = speaker
         if seated.seat is Seat.REFUSED:
             self._refuse(speaker.address, line.organisation_id, Fault.RIVAL, topic, _rival(line, speaker))
             return None
@@ -137,6 +143,7 @@ class Plan:
             self.rejected.append((line.organisation_id, rejected))
 
     def _gateway_died(self, line: Line) -> None:
+        self.heard.pop(line.address, None)
         self._set(replace(line, online=False))
         self.silent.add(line.id)
         for key in [key for key in self.devices if key[0] == line.id]:

@@ -8,7 +8,7 @@ from hub.ingest.acts import Address, Fault
 MINUTE = timedelta(minutes=1)
 ROWS_PER_MINUTE = 20  # of one fault and gateway
 ROWS_PER_MINUTE_ALL = 500
-ONCE_PER_MINUTE = frozenset({Fault.RIVAL, Fault.UNKNOWN_GATEWAY, Fault.UNKNOWN_DEVICE, Fault.UNIT})
+ONCE_PER_MINUTE = frozenset({Fault.CLOCK, Fault.RIVAL, Fault.UNKNOWN_GATEWAY, Fault.UNKNOWN_DEVICE, Fault.UNIT})
 
 
 class Ration:

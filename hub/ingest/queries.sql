@@ -41,7 +41,7 @@ WHERE %(declared)s AND points.device_id = excluded.device_id
     IS DISTINCT FROM (excluded.kind, excluded.unit, excluded.resolution, excluded.modulus);
 
 -- name: points
-SELECT id, device_id, measure, unit FROM points WHERE device_id = ANY(%(devices)s::uuid[]);
+SELECT id, device_id, measure, kind, unit, resolution, modulus FROM points WHERE device_id = ANY(%(devices)s::uuid[]);
 
 -- name: ensure_week
 SELECT plantroom.ensure_week(%(week)s::date);
@@ -61,22 +61,35 @@ INSERT INTO samples (point_id, at, value, quality)
 SELECT point_id, at, value, quality FROM staging
 ON CONFLICT DO NOTHING;
 
--- Materialised: what stood there is read before anything moves, also where the series are spread over several nodes.
+-- nan stands for no value. Materialised: what stood there is read before anything moves, also where the series are spread over several nodes.
 -- name: move_latest
 WITH before AS MATERIALIZED (
     SELECT point_id, at FROM latest WHERE point_id = ANY(%(points)s::bigint[])
 ), moved AS (
     INSERT INTO latest (point_id, at, value, quality)
-    SELECT * FROM unnest(%(points)s::bigint[], %(ats)s::timestamptz[], %(values)s::float8[], %(qualities)s::smallint[])
+    SELECT point_id, at, nullif(value, 'NaN'), quality
+    FROM unnest(%(points)s::bigint[], %(ats)s::timestamptz[], %(values)s::float8[], %(qualities)s::smallint[])
+         AS t (point_id, at, value, quality)
     ON CONFLICT (point_id) DO UPDATE SET at = excluded.at, value = excluded.value, quality = excluded.quality
     WHERE excluded.at > latest.at
     RETURNING point_id
 )
 SELECT m.point_id, b.at AS before FROM moved m LEFT JOIN before b ON b.point_id = m.point_id;
 
+-- name: push_latest
+INSERT INTO latest (point_id, at, value, quality)
+SELECT point_id, at, nullif(value, 'NaN'), quality
+FROM unnest(%(points)s::bigint[], %(ats)s::timestamptz[], %(values)s::float8[], %(qualities)s::smallint[])
+     AS t (point_id, at, value, quality)
+ON CONFLICT (point_id) DO UPDATE SET at = excluded.at, value = excluded.value, quality = excluded.quality
+WHERE excluded.at > latest.at;
+
+-- The round of the rollups, which stays what it is until this transaction is over; NULL while one is under way.
+-- name: hold_round
+SELECT CASE WHEN pg_try_advisory_xact_lock_shared(hashtext('plantroom.rollups')) THEN plantroom.rollup_round() END;
+
 -- name: mark_dirty
-INSERT INTO dirty_buckets (point_id, bucket)
-SELECT point_id, to_timestamp(hour_s) FROM unnest(%(points)s::bigint[], %(hours)s::float8[]) AS t (point_id, hour_s);
+INSERT INTO dirty_buckets (point_id, bucket) SELECT * FROM unnest(%(points)s::bigint[], %(hours)s::timestamptz[]);
 
 -- name: quarantine
 INSERT INTO quarantine (organisation_id, received_at, topic, reason, payload)
@@ -195,3 +208,23 @@ SELECT report FROM imports WHERE id = %(import)s;
 
 -- name: import_moments
 SELECT moments FROM import_points WHERE import_id = %(import)s AND point_id = %(point)s;
+
+-- Workers hold a lock in common from their first breath; who does is alive.
+-- name: join_workers
+SELECT pg_backend_pid() FROM (SELECT pg_advisory_lock_shared(hashtext('plantroom.workers'), 0)) joined;
+
+-- name: workers
+SELECT DISTINCT pid FROM pg_locks
+WHERE locktype = 'advisory' AND objsubid = 2 AND granted AND objid = 0
+  AND classid = (hashtext('plantroom.workers')::bigint & 4294967295)::oid
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+ORDER BY pid;
+
+-- name: all_sites
+SELECT code FROM sites ORDER BY code;
+
+-- name: claim
+SELECT unit, pg_try_advisory_lock(hashtext('plantroom.shards'), unit) FROM unnest(%(units)s::int[]) AS unit;
+
+-- name: release
+SELECT unit, pg_advisory_unlock(hashtext('plantroom.shards'), unit) FROM unnest(%(units)s::int[]) AS unit;

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 
@@ -23,7 +24,10 @@ class PointOf:
     id: int
     device_id: UUID
     measure: str
+    kind: str
     unit: str
+    resolution: Decimal
+    modulus: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)

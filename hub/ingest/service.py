@@ -10,10 +10,23 @@ from datetime import datetime
 
 import psycopg
 
+from hub.alarms.attention import Attention
 from hub.assets.authority import Authority
 from hub.errors import UnavailableError
 from hub.ingest import events
-from hub.ingest.acts import Act, Address, Answered, Ask, ConfigurationTold, Fault, Frame, Rejected, RenewalAsked
+from hub.ingest.acts import (
+    Act,
+    Address,
+    Answered,
+    Ask,
+    ConfigurationTold,
+    Fault,
+    Frame,
+    Rejected,
+    RenewalAsked,
+    Samples,
+)
+from hub.ingest.claims import Claims
 from hub.ingest.commands import Commands
 from hub.ingest.commit import Committer, Judge, Outcome
 from hub.ingest.configuration import Configurations
@@ -23,6 +36,7 @@ from hub.ingest.inbox import Inbox, Message, reconnected
 from hub.ingest.link import Broker, Link
 from hub.ingest.renewal import Renewals
 from hub.ingest.session import Sessions
+from hub.ingest.share import Share
 from hub.store.database import Database
 from hub.streak import Streak
 from rules.wire import topics
@@ -35,6 +49,7 @@ FLUSH_S = 0.1
 RETRY_FIRST_S = 0.2
 RETRY_MAX_S = 5.0
 DRAIN_S = 3.0
+DRAIN_LOOK_S = 0.05
 CAUSES_MAX = 3  # of one outage
 RENEWALS_PER_BATCH_MAX = 20  # who is left out asks again
 REPORT_EVERY_S = 30.0
@@ -62,18 +77,23 @@ class Ingest:
         clock: Callable[[], datetime],
         host_id: str = HOST_ID,
         authority: Authority | None = None,
+        attention: Attention | None = None,
+        dsn: str = "",
     ) -> None:
         self.counts = Counts()
         self._clock = clock
         self._inbox = Inbox(asyncio.get_running_loop())
         self._link = Link(broker, host_id, self._inbox, clock)
+        self._claims = Claims(dsn, self._follow)
         self._sessions = Sessions()
-        self._committer = Committer(database, judge, self.counts, clock())
+        self._committer = Committer(database, judge, self.counts, clock(), attention)
         self._renewals = Renewals(database, authority)
         self._commands = Commands(database, self._link.publish, lambda: self._link.connected, clock)
         self._configurations = Configurations(database)
         self._shelf = Shelf(database)
         self._taking = Streak("taking in messages")
+        self._attention = attention
+        self._stored = 0  # messages that were dealt with
         self._lame = False  # the database does not answer
         self._causes: set[str] = set()  # why nothing is stored, as far as it has been said
         self._heard_since = clock()
@@ -103,7 +123,7 @@ class Ingest:
 
     async def run(self) -> None:
         """Work until cancelled; then take in what has arrived, for at most DRAIN_S, and say goodbye."""
-        self._link.open()
+        claiming = asyncio.create_task(self._claims.run())
         report = asyncio.create_task(self._report())
         commands = asyncio.create_task(self._commands.run())
         work = asyncio.create_task(self._work())
@@ -115,12 +135,26 @@ class Ingest:
             self._inbox.close()
             await asyncio.wait([work], timeout=DRAIN_S)
             work.cancel()
-            await asyncio.gather(work, report, commands, return_exceptions=True)
+            claiming.cancel()  # what is claimed stays so until everything that has arrived is stored
+            await asyncio.gather(work, report, commands, claiming, return_exceptions=True)
             await asyncio.to_thread(self._link.close)
 
     async def _work(self) -> None:
         while batch := await self._inbox.gather(FLUSH_MESSAGES, FLUSH_S):
             await self._taking.attempt(self._take(batch))
+            self._stored += len(batch)
+
+    async def _follow(self, share: Share) -> None:
+        """Take in another share; returns when what has arrived of the one before is stored, or after DRAIN_S."""
+        await asyncio.to_thread(self._link.follow, share)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                arrived = self._inbox.given + len(self._inbox)
+                while self._stored < arrived:  # noqa: ASYNC110  a moment, and seldom
+                    await asyncio.sleep(DRAIN_LOOK_S)
+        self._sessions.keep(share.takes_site)
+        if self._attention is not None:
+            self._attention.forget()  # others may have judged what is new here
 
     async def _take(self, batch: Sequence[Message]) -> None:
         now = self._clock()
@@ -217,7 +251,7 @@ class Ingest:
         """Put what the database refuses into quarantine; its number counts as done, or the line would stand still."""
         sentence = f"The database refuses it ({type(error).__name__}); look at the payload."
         if isinstance(act, Frame) and (act.samples or act.told):
-            return await self._commit([replace(act, samples=(), told=(), faults=((Fault.STORE, sentence),))])
+            return await self._commit([replace(act, samples=Samples(), told=(), faults=((Fault.STORE, sentence),))])
         log.error("left out for good: %s: %s", type(act).__name__, error, extra={"event": "ingest.left_out"})
         if isinstance(act, Rejected):
             return []

@@ -32,6 +32,7 @@ from hub.ingest.inbox import Message, reconnected
 from rules.wire import topics
 from rules.wire.command import ANSWER, answer_of
 from rules.wire.configuration import CONFIGURATION_STATE, told_of
+from rules.wire.readings import Plain, decode_data
 from rules.wire.sparkplug import PAYLOAD_BYTES_MAX, MalformedPayloadError, Payload, decode
 from rules.wire.topics import Verb
 
@@ -80,6 +81,7 @@ class Heard:
     payload: Payload
     message: Message
     now: datetime
+    plain: Plain
 
 
 Answer = Callable[[Heard], list[Act]]
@@ -114,10 +116,16 @@ class Sessions:
             return []  # a command, of this hub or another
         address = Address(topic.site, topic.gateway)
         try:
-            return verb(Heard(address, topic.device, _decoded(message), message, now))
+            payload, plain = _decoded(message, topic.verb)
+            return verb(Heard(address, topic.device, payload, message, now, plain))
         except MalformedPayloadError as error:
             sentence = f"{topic.gateway}: {error}."
             return [Rejected(address, message.topic, Fault.PAYLOAD, sentence, message.head)]
+
+    def keep(self, takes: Callable[[str], bool]) -> None:
+        """Forget the edges of sites that others take in now."""
+        for address in [address for address in self._edges if not takes(address.site)]:
+            del self._edges[address]
 
     def ask(self, address: Address, now: datetime) -> list[Act]:
         """Ask for all births, at most once per ASK_EVERY."""
@@ -200,7 +208,7 @@ class Sessions:
         declared = edge.devices.get(heard.device) if edge else None
         if edge is None or declared is None:
             return self.ask(heard.address, heard.now)
-        return [reading.frame(edge.speaker, declared, heard.payload, heard.message, heard.now)]
+        return [reading.frame(edge.speaker, declared, heard.payload, heard.plain, heard.message, heard.now)]
 
     def _speaking(self, heard: Heard) -> Edge | None:
         """Give the edge whose next message this is; None after a gap, which makes every candidate start anew."""
@@ -219,10 +227,10 @@ class Sessions:
         return None
 
 
-def _decoded(message: Message) -> Payload:
+def _decoded(message: Message, verb: Verb) -> tuple[Payload, Plain]:
     if message.size > PAYLOAD_BYTES_MAX:
         raise MalformedPayloadError(f"payload of {message.size} bytes is above the limit of {PAYLOAD_BYTES_MAX}")
-    return decode(message.payload)
+    return decode_data(message.payload) if verb is Verb.DDATA else (decode(message.payload), Plain())
 
 
 def _make_room(book: dict[Address, object] | dict[Address, dict[str, Edge]] | dict[Address, datetime]) -> None:

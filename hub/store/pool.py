@@ -5,9 +5,12 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from hub.store import arrays
+
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 
 POOL_MAX = 8
+_DUMPERS = arrays.dumpers()
 STATEMENT_TIMEOUT_MS = 30_000
 POOL_WAIT_S = 5.0
 
@@ -31,4 +34,10 @@ def pool(dsn: str, pool_max: int, name: str | None = None, reconnect_s: float = 
             "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC -c lock_timeout=10000",
         },
         check=AsyncConnectionPool.check_connection,
+        configure=_configure,
     )
+
+
+async def _configure(connection: AsyncConnection[Any]) -> None:
+    for kind, dumper in _DUMPERS.items():
+        connection.adapters.register_dumper(kind, dumper)

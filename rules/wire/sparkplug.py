@@ -133,20 +133,22 @@ def decode(data: bytes) -> Payload:
     if len(message.metrics) > METRICS_MAX:
         raise MalformedPayloadError(f"{len(message.metrics)} metrics are above the limit of {METRICS_MAX}")
     return Payload(
-        at=_time(message.timestamp) if message.HasField("timestamp") else None,
+        at=read_time(message.timestamp) if message.HasField("timestamp") else None,
         seq=message.seq if message.HasField("seq") else None,
-        metrics=tuple(_read(metric) for metric in message.metrics),
+        metrics=tuple(read_metric(metric) for metric in message.metrics),
     )
 
 
-def _time(ms: int) -> datetime:
+def read_time(ms: int) -> datetime:
+    """Give the time of so many milliseconds since the epoch; raises MalformedPayloadError."""
     try:
         return EPOCH + timedelta(milliseconds=ms)
     except OverflowError as error:
         raise MalformedPayloadError(f"timestamp {ms} is beyond any calendar") from error
 
 
-def _read(metric: Any) -> Metric:
+def read_metric(metric: Any) -> Metric:
+    """Give one metric of a payload; raises MalformedPayloadError."""
     said = metric.datatype if metric.HasField("datatype") and metric.datatype else None
     datatype = said or _guess(metric)
     slot = metric.WhichOneof("value")
@@ -158,7 +160,7 @@ def _read(metric: Any) -> Metric:
     return Metric(
         name=str(_text(metric.name)),
         alias=metric.alias if metric.HasField("alias") else None,
-        at=_time(metric.timestamp) if metric.HasField("timestamp") else None,
+        at=read_time(metric.timestamp) if metric.HasField("timestamp") else None,
         value=value,
         datatype=_KNOWN_TYPES.get(datatype, DataType.DOUBLE),
         historical=metric.is_historical,

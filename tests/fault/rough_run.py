@@ -20,6 +20,7 @@ from deploy.embedded import Servers
 from deploy.processes import Supervisor
 from deploy.settings import Settings, read
 from hub.errors import UnavailableError
+from hub.jobs import rollups
 from hub.store.database import Role
 from simulators import control
 from simulators.link import Link
@@ -30,12 +31,25 @@ CALM_S = 4.0  # between two acts: long enough to come back and carry load again
 CUT_S = 60.0
 QUIET_S = 15.0  # longer than an edge waits before it reports, reconnects or sends again
 RECOVERY_S = 240.0
-KILLABLE = ("edge", "hub", "broker", "postgres")
+WORKERS = 2
+KILLABLE = ("edge", "hub", "hub-2", "broker", "postgres")
 EDGE_MOMENT = timedelta(seconds=2)  # an answer told this long before a kill of the edge may never have become a reading
 
 LATEST_BEHIND = b"""
 SELECT count(*) FROM latest l JOIN (SELECT point_id, max(at) AS at FROM samples GROUP BY point_id) s USING (point_id)
 WHERE l.at <> s.at
+"""
+
+HOURLY_DIFFERENT = b"""
+SELECT count(*) FROM hourly h FULL JOIN (
+    SELECT point_id, date_trunc('hour', at, 'UTC') AS bucket, count(*) AS n,
+           count(value) FILTER (WHERE quality = 192) AS good_n,
+           min(value) FILTER (WHERE quality = 192) AS min, max(value) FILTER (WHERE quality = 192) AS max,
+           sum(value) FILTER (WHERE quality = 192) AS sum,
+           max(at) FILTER (WHERE quality = 192 AND value IS NOT NULL) AS last_at
+    FROM samples GROUP BY 1, 2) s USING (point_id, bucket)
+WHERE (h.n, h.good_n, h.min, h.max, h.last_at) IS DISTINCT FROM (s.n, s.good_n, s.min, s.max, s.last_at)
+   OR abs(h.sum - s.sum) > 1e-9 * greatest(1, abs(s.sum))
 """
 
 
@@ -118,6 +132,7 @@ async def rough_park(folder: Path, seed: int) -> AsyncIterator[tuple[Running, Su
                 seed=seed,
                 days=HISTORY_DAYS,
                 edge_broker=f"127.0.0.1:{link.port}",
+                hubs=WORKERS,
             )
             try:
                 yield running, supervisor, link
@@ -182,10 +197,18 @@ async def _count(running: Running, diary: Diary) -> Outcome:
         for moments in tally.lost_told_at
     )
     in_flight = min(in_flight, len(running.file.line) * len(diary.edge_killed_at))  # one answer per line and kill
+    while await rollups.rebuild(running.database):
+        pass
     async with running.database.transaction(None, role=Role.INGEST) as tx:
+        different = await tx.value(HOURLY_DIFFERENT)
         behind = await tx.value(LATEST_BEHIND)
         depth = await tx.value(b"SELECT max(depth) FROM gateways")
-    return Outcome(tally, in_flight, {"latest_is_newest": behind == 0, "spool_is_empty": depth == 0}, diary)
+    invariants = {
+        "latest_is_newest": behind == 0,
+        "spool_is_empty": depth == 0,
+        "hourly_is_what_raw_readings_give": different == 0,
+    }
+    return Outcome(tally, in_flight, invariants, diary)
 
 
 async def run(folder: Path, seed: int, planned: Sequence[Act]) -> Outcome:

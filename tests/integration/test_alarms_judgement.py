@@ -149,7 +149,7 @@ async def test_only_those_in_charge_acknowledge(judging):
             await alarms.one(tx, judging.park.site)
 
 
-async def test_a_quiet_batch_costs_two_queries_and_an_alarm_is_announced(judging, dsns, monkeypatch):
+async def test_a_quiet_batch_costs_four_queries_and_an_alarm_is_announced(judging, dsns, monkeypatch):
     polls = [(0.0, code, 5.0) for code in judging.park.points if not code.startswith("AHU")]
     await judging.hear(*polls)
     asked = []
@@ -170,7 +170,7 @@ async def test_a_quiet_batch_costs_two_queries_and_an_alarm_is_announced(judging
         monkeypatch.setattr(psycopg.AsyncCursor, "execute", counting)
         assert await judge(tx, judging.book, changes, moment(20)) == []
         monkeypatch.undo()
-    assert len([query for query in asked if not query.startswith(b"SET LOCAL ROLE")]) == 2
+    assert len([query for query in asked if not query.startswith(b"SET LOCAL ROLE")]) == 4
     with psycopg.connect(dsns.hub, autocommit=True) as listener:
         listener.execute("LISTEN plantroom_live")
         await judging.hear((30, "AHU-A.freeze_trip", 1.0))

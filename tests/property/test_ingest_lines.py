@@ -7,10 +7,10 @@ from uuid import uuid4
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.ingest.acts import Address, Birth, Frame, Speaker
+from hub.ingest.acts import Address, Birth, Frame, Samples, Speaker
 from hub.ingest.line import RIVAL_SILENCE, Line, Seat, seat
 from hub.ingest.plan import plan
-from hub.ingest.samples import columns, micros, moment
+from hub.ingest.samples import HOUR_US, Heap, micros, moment
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ADDRESS = Address("S", "G")
@@ -72,6 +72,9 @@ def test_the_committed_number_never_goes_back_for_its_own_spool(committed: int, 
     assert seated.lost == max(0, forgotten - committed)
 
 
+EPOCH_US = 946_684_800_000_000  # 2000-01-01 since 1970
+
+
 ROWS = st.lists(
     st.tuples(
         st.integers(1, 4),
@@ -91,13 +94,16 @@ def test_columns_keep_the_first_of_each_point_and_moment_and_know_hours_and_week
     firsts: dict[tuple[int, int], tuple[int, int, float, int, bool]] = {}
     for row in rows:
         firsts.setdefault(row[:2], row)
-    made = columns(rows)
+    heap = Heap()
+    for point, at, value, quality, live in rows:
+        heap.add([point], Samples(["x"], [(at + EPOCH_US) // 1000], [value], [quality], [not live]), 0)
+    made = heap.sorted()
     assert list(zip(made.point.tolist(), made.at.tolist(), strict=True)) == sorted(firsts)
     assert made.quality.tolist() == [firsts[key][3] for key in sorted(firsts)]
     newest = dict(zip(made.point[made.newest()].tolist(), made.at[made.newest()].tolist(), strict=True))
     assert newest == {point: max(at for p, at in firsts if p == point) for point, _ in firsts}
     points, hours = made.hours()
-    whole = {(p, moment(at).replace(minute=0, second=0, microsecond=0).timestamp()) for p, at in firsts}
-    assert sorted(zip(points, hours, strict=True)) == sorted(whole)
+    whole = {(p, moment(at).replace(minute=0, second=0, microsecond=0)) for p, at in firsts}
+    assert list(zip(points.tolist(), map(moment, (hours * HOUR_US).tolist()), strict=True)) == sorted(whole)
     mondays = {moment(at).date() - timedelta(days=moment(at).weekday()) for _, at in firsts}
     assert {week.date() for week in made.weeks()} == mondays

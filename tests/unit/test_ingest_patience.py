@@ -11,7 +11,7 @@ import pytest
 
 from hub.errors import UnavailableError
 from hub.ingest import service
-from hub.ingest.acts import HEAD_BYTES, Act, Address, Birth, Frame, Rejected, Sample, Speaker
+from hub.ingest.acts import HEAD_BYTES, Act, Address, Birth, Frame, Rejected, Sample, Samples, Speaker
 from hub.ingest.commit import Outcome
 from hub.ingest.inbox import BATCH_BYTES_MAX, QUEUE_MAX, Inbox, message
 from hub.ingest.link import Broker
@@ -53,8 +53,9 @@ def ingest(committer: Committed) -> Ingest:
 
 
 def frame(number: int) -> Frame:
-    sample = Sample("energy", NOW, 1.0, 192, historical=False)
-    return Frame(Speaker(ADDRESS, "a"), Birth("D", {}, {}), number, (sample,), "t")
+    samples = Samples()
+    samples.add(Sample("energy", NOW, 1.0, 192, historical=False))
+    return Frame(Speaker(ADDRESS, "a"), Birth("D", {}, {}), number, samples, "t")
 
 
 async def test_a_batch_waits_for_the_database_and_says_so_once(

@@ -45,7 +45,7 @@ def test_births_data_and_deaths_become_acts_in_order(sessions: Sessions, edge: P
     frame = acts[2]
     assert isinstance(frame, Frame)
     assert (frame.speaker.spool, frame.speaker.forgotten, frame.number) == ("spool-one", 4, 1)
-    assert frame.samples == (("energy", NOW, 1.5, 192, False),)
+    assert frame.samples.rows() == (("energy", NOW, 1.5, 192, False),)
 
 
 def test_a_lost_message_makes_the_hub_ask_for_births_at_most_every_five_seconds(
@@ -120,7 +120,7 @@ def test_impossible_times_are_named(sessions: Sessions, edge: PretendEdge, at: d
     metric = Metric(alias=edge.aliases[MAIN, "energy"], at=at, value=1.0)
     [frame] = take(sessions, edge.data(MAIN, [], extra=[metric]))
     assert isinstance(frame, Frame)
-    assert frame.samples == ()
+    assert frame.samples.rows() == ()
     assert said in frame.faults[0][1]
     assert frame.number == 1
 
@@ -142,7 +142,7 @@ def test_missing_is_never_zero(
     take(sessions, *edge.births())
     [frame] = take(sessions, edge.data(MAIN, [("energy", NOW, value)], quality=quality))
     assert isinstance(frame, Frame)
-    assert frame.samples[0][2:4] == stored
+    assert frame.samples.rows()[0][2:4] == stored
 
 
 def test_a_birth_says_what_a_point_is(sessions: Sessions, edge: PretendEdge) -> None:
