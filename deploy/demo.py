@@ -70,8 +70,7 @@ async def up(
 ) -> Running:
     """Start everything and bring the history in; gives when the park is live.
 
-    ``edge_broker`` is where the gateway finds the broker, when that is not where it is (a link in between);
-    ``hubs`` processes split the sites.
+    ``edge_broker`` is where the gateway finds the broker, if not where it is; ``hubs`` processes split the sites.
     """
     data = settings.data
     if settings.broker_ca:
@@ -96,11 +95,9 @@ async def up(
     running = Running(
         database, organisation, site, file, control_port, page_port, history, data / "truth.jsonl", console
     )
-    programs = _programs(settings, site_path, running, seed)
-    programs |= {f"hub-{number}": programs["hub"] for number in range(2, hubs + 1)}
-    secrets = _secrets(servers, hub_dsn)
+    programs = _programs(settings, site_path, running, seed, hubs)
     for name, words in programs.items():
-        own = secrets | {f"{PREFIX}SECOND_FACTOR": "offered"}
+        own = _secrets(servers, hub_dsn) | {f"{PREFIX}SECOND_FACTOR": "offered"}
         if name == "edge" and edge_broker:
             own[f"{PREFIX}BROKER_ADDRESS"] = edge_broker
         argv = ["python", "-m", "deploy", *words]
@@ -117,13 +114,15 @@ def _write_history(file: SiteFile, path: Path, days: int, seed: int, console: Co
     write_history(World(file, seed), file, datetime.now(UTC), path, days=days)
 
 
-def _programs(settings: Settings, site: Path, running: Running, seed: int) -> dict[str, list[str]]:
+def _programs(settings: Settings, site: Path, running: Running, seed: int, hubs: int) -> dict[str, list[str]]:
     data = ["--data", str(settings.data)]
+    hub = ["hub", "run", "--rules", str(park.RULES), *data]
     return {
         "sim": ["sim", "run", str(site), "--seed", str(seed), "--control-port", str(running.control_port),
                 "--page-port", str(running.page_port),
                 "--truth", str(running.truth)],
-        "hub": ["hub", "run", "--rules", str(park.RULES), *data],
+        "hub": hub,
+        **{f"hub-{number}": hub for number in range(2, hubs + 1)},
         "edge": ["edge", "run", str(site), "--backfill", str(running.history), *data],
         "web": ["web", "run", "--host", settings.web_host, "--port", str(settings.web_port), "--rules",
                 str(park.RULES), *data],

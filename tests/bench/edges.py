@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_agent.window import WINDOW_FRAMES
+from edge_agent.window import PROBE_FRAMES, WINDOW_FRAMES
 from rules.wire import topics
 from rules.wire.schema import PayloadMessage
 from rules.wire.sparkplug import DataType, decode
@@ -88,6 +88,7 @@ class Gateway:
         self.committed = self.sent = 0
         self.births = self.resent = 0
         self.done = asyncio.Event()
+        self._window = WINDOW_FRAMES
         self._seq = 0
         self._packets: list[bytes] = []
         self._payloads = [self._payload(number) for number in range(1, self.last + 1)]
@@ -165,7 +166,7 @@ class Gateway:
         """What may go out now."""
         if self._begun_s is None:
             return []
-        most = min(self.last, self.committed + WINDOW_FRAMES)
+        most = min(self.last, self.committed + self._window)
         if self.load.per_second:
             most = min(most, int((now_s - self._begun_s) * self.load.per_second) + 1)
         packets = []
@@ -184,7 +185,7 @@ class Gateway:
             number -= self.load.first_number - 1
             if number > self.committed:
                 self.committed, self._progress_s = number, now_s
-                self.sent = max(self.sent, number)
+                self.sent, self._window = max(self.sent, number), WINDOW_FRAMES
             if self.committed >= self.last:
                 self.done.set()
         return said.get(topics.REBIRTH) is True
@@ -195,7 +196,7 @@ class Gateway:
     def again(self, now_s: float) -> None:
         """Start again after what is acknowledged."""
         self.resent += self.sent - self.committed
-        self.sent, self._progress_s = self.committed, now_s
+        self.sent, self._progress_s, self._window = self.committed, now_s, PROBE_FRAMES  # as a real one does
 
 
 def varint(number: int) -> Iterator[int]:
