@@ -363,6 +363,7 @@ ROUTES: dict[tuple[str, str], Entry] = {
     ("GET", "/api/readings/latest"): allow(*POINTS, query=lambda _, place, __: {"point": place.point}),
     ("GET", "/api/consumption"): allow(*POINTS, query=_counted),
     ("GET", "/api/completeness"): allow(*POINTS, query=_complete),
+    ("GET", "/api/gaps"): allow(*POINTS, query=_complete),
     ("GET", "/api/alarms"): allow(*CONSOLE),
     ("GET", "/api/openapi.json"): ANYONE,
     ("POST", "/sign-in/with/{provider}"): Entry(frozenset(), public=True, path=NO_PROVIDER),

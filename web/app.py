@@ -11,6 +11,7 @@ from fastapi.telemetry import TelemetryConfig
 from hub.access.issuer import Issuer
 from hub.alarms import definitions
 from hub.api import commands as api_commands
+from hub.api import completeness as api_completeness
 from hub.api import consumption as api_consumption
 from hub.api import latest as api_latest
 from hub.api import readings as api_readings
@@ -90,6 +91,7 @@ def create(database: Database, settings: WebSettings) -> FastAPI:
     app.include_router(api_readings.create(Needs))
     app.include_router(api_latest.create(Needs))
     app.include_router(api_consumption.create(Needs))
+    app.include_router(api_completeness.create(Needs))
     app.include_router(api_surveillance.create(Needs))
     app.include_router(api_commands.create(Needs))
     errors.install(app)

@@ -1,7 +1,8 @@
-"""Consumption and completeness over HTTP."""
+"""Consumption over HTTP: the stored facts of days and months, hours worked out on asking."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -13,26 +14,27 @@ from hub.api.answers import Failure
 from hub.api.forms import Form
 from hub.api.readings import BY_TOKEN, Codes, Cursor, Shape, Site, Span
 from hub.api.routes import REFUSALS, Caller
-from hub.readings import consumption as meters
-from hub.readings import query
-from hub.readings import service as readings
-from hub.readings.consumption import CELLS_MOST, METERS_MOST, By, Used
-from hub.readings.rows import Completeness, Meter
+from hub.metering import counted as meters
+from hub.metering.counted import METERS_MOST, Counted, zone_of
+from hub.metering.rows import Meter, Virtual
+from hub.metering.steps import CELLS_MOST, By, steps
+from rules.meter.fact import State
 from rules.model.period import Period
 
-PAGE_METERS, PAGE_POINTS = 100, 1_000
-USED_HEAD = ("meter", "device", "commodity", "unit", "start", "end", "value", "estimated", "provisional", "doubt")
-COMPLETE_HEAD = ("point", "hours_good", "hours", "percent", "readings", "first_at", "last_at")
+PAGE_METERS = 100
+USED_HEAD = (
+    "meter", "device", "commodity", "unit", "start", "end", "value", "estimated", "provisional", "doubt", "state",
+    "version", "start_value", "start_method", "end_value", "end_method", "worked_at",
+)  # fmt: skip
 
 Steps = Annotated[
     By, Query(description="hour, day or month of the site; from and to lie where one begins.", examples=["day"])
 ]
 Meters = Annotated[int, Query(description="Meters of a page.", ge=1, le=METERS_MOST, examples=[100])]
-Points = Annotated[int, Query(description="Points of a page.", ge=1, le=readings.LATEST_MOST, examples=[1000])]
 
 
 def create(needs: Callable[..., Callable[..., Any]]) -> APIRouter:
-    """Give the routes; ``needs(right)`` is the dependency that lets a caller in, with a session or an API token."""
+    """Give the route; ``needs(right)`` is the dependency that lets a caller in, with a session or an API token."""
     refusals: dict[int | str, dict[str, Any]] = {status: {"model": Failure} for status in (*REFUSALS, 406)}
     router = APIRouter(prefix="/api", dependencies=BY_TOKEN, responses=refusals)
     points = Depends(needs(Right.SEE_POINTS))
@@ -45,52 +47,31 @@ def create(needs: Callable[..., Callable[..., Any]]) -> APIRouter:
         """Give what meters counted: of a site, of a list, or all; JSON page by page, CSV and XLSX whole."""
         about = ("consumption", period, by, site, tuple(sorted(set(meter))))
         after = "" if cursor is None else cursors.opened(cursor, about, 1)[0]
-        asked = _Counted(caller, period, by, site, meter)
+        asked = _Asked(caller, period, by, site, meter)
         if wanted.form is not Form.JSON:
             exports.bounded(wanted.form, await asked.size())
             return await exports.export(wanted, "consumption", USED_HEAD, asked.pages)
         found, used, zone = await asked.page(after, limit)
-        more = cursors.cursor(about, found[-1].code) if len(found) == limit else None
-        lines = [dict(zip(USED_HEAD, _json(one), strict=True)) for one in used]
+        more = cursors.cursor(about, meters.code_of(found[-1])) if len(found) == limit else None
+        lines = [dict(zip(USED_HEAD, map(_plain, _cells(one)), strict=True)) for one in used]
         return forms.answer(wanted, {"by": by, "timezone": zone, "consumption": lines, "next": more})
-
-    told = answers.described(answers.COMPLETE, COMPLETE_HEAD)
-
-    @router.get("/completeness", response_model=answers.Completeness, responses=told)
-    async def completeness(
-        period: Span, wanted: Shape, site: Site = None, limit: Points = PAGE_POINTS, cursor: Cursor = None,
-        caller: Caller = points,
-    ) -> Response:  # fmt: skip
-        """Give, per point, in how many whole hours of a period there is a good reading."""
-        about = ("completeness", period, site)
-        after = "" if cursor is None else cursors.opened(cursor, about, 1)[0]
-        async with caller.reading() as tx:
-            place = None if site is None else (await query.site_named(tx, site)).id
-            every = await readings.completeness(tx, period, place)
-        if wanted.form is not Form.JSON:
-            exports.bounded(wanted.form, len(every))
-            return await exports.export(wanted, "completeness", COMPLETE_HEAD, lambda: _once(every))
-        found = [one for one in every if one.point > after][:limit]
-        more = cursors.cursor(about, found[-1].point) if len(found) == limit else None
-        lines = [dict(zip(COMPLETE_HEAD, _complete(one), strict=True)) for one in found]
-        return forms.answer(wanted, {"start": period.start, "end": period.end, "points": lines, "next": more})
 
     return router
 
 
-class _Counted:
+class _Asked:
     """A question about consumption."""
 
     def __init__(self, caller: Caller, period: Period, by: By, site: str | None, codes: Sequence[str]) -> None:
         self._caller, self._period, self._by, self._site, self._codes = caller, period, by, site, codes
 
-    async def page(self, after: str, limit: int) -> tuple[list[Meter], list[Used], str]:
+    async def page(self, after: str, limit: int) -> tuple[list[Meter | Virtual], list[Counted], str]:
         """Give a page of meters, what they counted, and the zone of their days."""
         async with self._caller.reading() as tx:
-            found = await meters.meters(tx, self._site, self._codes, after, limit)
-            zone = meters.zone_of(found)
-            spans = meters.steps(self._period, self._by, zone, CELLS_MOST // max(1, len(found)))
-            used = await meters.used(tx, found, spans, self._by, zone, datetime.now(UTC))
+            found = await meters.chosen(tx, self._site, self._codes, after, limit)
+            zone = zone_of(found)
+            spans = steps(self._period, self._by, zone, CELLS_MOST // max(1, len(found)))
+            used = await meters.counted(tx, found, spans, self._by, datetime.now(UTC))
         return found, used, zone.key
 
     async def size(self) -> int:
@@ -98,12 +79,11 @@ class _Counted:
         rows, after = 0, ""
         while True:
             async with self._caller.reading() as tx:
-                found = await meters.meters(tx, self._site, self._codes, after, METERS_MOST)
-            zone = meters.zone_of(found)
-            rows += len(found) * len(meters.steps(self._period, self._by, zone, CELLS_MOST))
+                found = await meters.chosen(tx, self._site, self._codes, after, METERS_MOST)
+            rows += len(found) * len(steps(self._period, self._by, zone_of(found), CELLS_MOST))
             if len(found) < METERS_MOST:
                 return rows
-            after = found[-1].code
+            after = meters.code_of(found[-1])
 
     async def pages(self) -> AsyncIterator[list[list[object]]]:
         """Walk what all meters counted."""
@@ -113,25 +93,17 @@ class _Counted:
             yield [_cells(one) for one in used]
             if len(found) < limit:
                 return
-            after, limit = found[-1].code, max(1, min(PAGE_METERS, CELLS_MOST // max(1, len(used) // len(found))))
+            after = meters.code_of(found[-1])
+            limit = max(1, min(PAGE_METERS, CELLS_MOST // max(1, len(used) // len(found))))
 
 
-async def _once(every: Sequence[Completeness]) -> AsyncIterator[list[list[object]]]:
-    yield [_complete(one) for one in every]
-
-
-def _cells(one: Used) -> list[object]:
+def _cells(one: Counted) -> list[object]:
     meter = one.meter
     return [
-        meter.code, meter.device, meter.commodity, meter.unit, one.period.start, one.period.end, one.value,
-        one.estimated, one.provisional, one.doubt,
+        meters.code_of(meter), meter.code, meter.commodity, meter.unit, one.period.start, one.period.end, one.value,
+        one.estimated, one.state != State.FINAL, one.doubt, one.state, one.version, *one.start, *one.end, one.worked_at,
     ]  # fmt: skip
 
 
-def _json(one: Used) -> list[object]:
-    return [*(_cells(one)[:6]), None if one.value is None else float(one.value), *_cells(one)[7:]]
-
-
-def _complete(one: Completeness) -> list[object]:
-    percent = one.hours_good * 1000 // one.hours / 10 if one.hours else 0.0
-    return [one.point, one.hours_good, one.hours, percent, one.readings, one.first_at, one.last_at]
+def _plain(cell: object) -> object:
+    return float(cell) if isinstance(cell, Decimal) else cell

@@ -39,7 +39,11 @@ class Value(Shown):
 
 
 class Step(Shown):
-    """One hour (UTC) or day (of the site): ``n`` readings, ``good_n`` of them good, of which all else is."""
+    """One hour (UTC) or day (of the site): ``n`` readings, ``good_n`` of them good, of which all else is.
+
+    For ``covered_s`` of its ``step_s`` seconds a good reading speaks; ``time_mean`` is the mean over these seconds,
+    ``mean`` that of the readings. A day of the site is 23, 24 or 25 hours long.
+    """
 
     point: str
     at: datetime
@@ -50,6 +54,9 @@ class Step(Shown):
     mean: float | None
     first: float | None
     last: float | None
+    covered_s: float
+    step_s: float
+    time_mean: float | None
 
 
 class Readings(Shown):
@@ -111,12 +118,15 @@ class LatestReadings(Shown):
 class UsedStep(Shown):
     """What a meter counted in one step; ``value`` null: it cannot be said, and ``doubt`` says why.
 
-    ``estimated``: an end of the step lies between two readings. ``provisional``: late readings may still change it.
+    Days and months are the figures of the page of consumption. ``state``: provisional, final or parked (not known);
+    null: nothing is stored yet. ``provisional``: it is not final. ``estimated``: an end lies between two readings.
+    ``version``: 1, one more with every change; null: worked out on asking. The ends say what the face showed and how
+    that is known: read, between two readings that leave no doubt, or linear. A virtual meter has no face.
     """
 
     meter: str
     device: str
-    commodity: str | None
+    commodity: str
     unit: str
     start: datetime
     end: datetime
@@ -124,6 +134,13 @@ class UsedStep(Shown):
     estimated: bool
     provisional: bool
     doubt: str
+    state: Literal["provisional", "final", "parked"] | None
+    version: int | None
+    start_value: float | None
+    start_method: Literal["read", "between", "linear"] | None
+    end_value: float | None
+    end_method: Literal["read", "between", "linear"] | None
+    worked_at: datetime | None
 
 
 class UsedSteps(Shown):
@@ -132,27 +149,6 @@ class UsedSteps(Shown):
     by: Literal["hour", "day", "month"]
     timezone: str
     consumption: list[UsedStep]
-    next: str | None
-
-
-class CompletePoint(Shown):
-    """In how many whole hours of a period a point has a good reading."""
-
-    point: str
-    hours_good: int
-    hours: int
-    percent: float
-    readings: int
-    first_at: datetime | None
-    last_at: datetime | None
-
-
-class Completeness(Shown):
-    """One page of completeness, by point."""
-
-    start: datetime
-    end: datetime
-    points: list[CompletePoint]
     next: str | None
 
 
@@ -177,15 +173,8 @@ USED = {
     "by": "day", "timezone": "Asia/Shanghai",
     "consumption": [{
         **_METER, "start": "2026-10-31T16:00:00.000Z", "end": "2026-11-01T16:00:00.000Z", "value": 42.7,
-        "estimated": False, "provisional": False, "doubt": "",
-    }],
-    "next": None,
-}  # fmt: skip
-COMPLETE = {
-    "start": AT, "end": NEXT,
-    "points": [{
-        "point": _POINT["point"], "hours_good": 23, "hours": 24, "percent": 95.8, "readings": 1380, "first_at": AT,
-        "last_at": "2026-11-01T23:59:00.000Z",
+        "estimated": False, "provisional": False, "doubt": "", "state": "final", "version": 1, "start_value": 1810.2,
+        "start_method": "read", "end_value": 1852.9, "end_method": "between", "worked_at": "2026-11-01T17:02:11.000Z",
     }],
     "next": None,
 }  # fmt: skip

@@ -26,7 +26,9 @@ VALUES, CODE_CHARACTERS_MAX = 600, 200
 YEARS = range(2000, 2100)  # a moment beyond them is a slip
 NAIVE = "Give '{}' with an offset, e.g. 2026-01-31T16:00:00Z; without one nobody knows which moment is meant."
 RAW_HEAD = ("point", "at", "value", "unit", "quality")
-STEP_HEAD = ("point", "at", "unit", "n", "good_n", "min", "max", "mean", "first", "last")
+STEP_HEAD = (
+    "point", "at", "unit", "n", "good_n", "min", "max", "mean", "first", "last", "covered_s", "step_s", "time_mean",
+)  # fmt: skip
 
 Code = Annotated[str, Query(max_length=CODE_CHARACTERS_MAX)]
 Codes = Annotated[
@@ -199,7 +201,8 @@ def _row(line: Line) -> dict[str, object]:
         return {"point": point.code, "at": one.at, "value": one.value, "quality": quality(one.quality)}
     return {
         "point": point.code, "at": one.at, "n": one.n, "good_n": one.good_n, "min": one.min, "max": one.max,
-        "mean": one.mean, "first": one.first, "last": one.last,
+        "mean": one.mean, "first": one.first, "last": one.last, "covered_s": one.covered_s, "step_s": one.step_s,
+        "time_mean": one.time_mean,
     }  # fmt: skip
 
 

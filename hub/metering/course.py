@@ -9,9 +9,9 @@ from hub.metering.rows import Meter, StoredReading
 from hub.readings import exchanges
 from hub.store.database import Transaction
 from hub.store.sql import queries
-from rules.meter.consumption import accumulate
+from rules.meter.consumption import Exchange, accumulate
 from rules.meter.demand import QUARTER
-from rules.meter.series import Series
+from rules.meter.series import Counter, Series
 from rules.model.doubt import DoubtError
 from rules.model.period import Period
 from rules.model.quality import USABLE, Quality
@@ -52,17 +52,22 @@ async def series(tx: Transaction, meter: Meter, period: Period, step: timedelta 
     try:
         return await _followed(tx, meter, held, until)
     except DoubtError:
-        return await _followed(tx, meter, _near(held, period), period.end)
+        return await _followed(tx, meter, near(held, period), period.end)
 
 
 async def _followed(tx: Transaction, meter: Meter, held: Sequence[Reading], until: datetime) -> Series:
-    counter, swaps = await exchanges.meter(tx, meter.point_id, meter.counter, held[0].at, until)
+    return follow(meter, held, *await exchanges.meter(tx, meter.point_id, meter.counter, held[0].at, until))
+
+
+def follow(meter: Meter, held: Sequence[Reading], counter: Counter, swaps: Sequence[Exchange]) -> Series:
+    """Give the course that readings show, from the counter that stood there first on; raises DoubtError."""
     rated = [replace(swap, counter=replace(swap.counter, hourly_max=meter.hourly_max)) for swap in swaps]
     first = replace(counter, hourly_max=meter.hourly_max)
     return accumulate(held, first, rated, longest_gap=LONGEST_GAP, settled_within=SETTLED_WITHIN)
 
 
-def _near(held: Sequence[Reading], period: Period) -> Sequence[Reading]:
+def near(held: Sequence[Reading], period: Period) -> Sequence[Reading]:
+    """Give the readings from the last before to the first after a period."""
     times = [one.at for one in held]
     first = max(bisect_right(times, period.start) - 1, 0)
     return held[first : bisect_left(times, period.end) + 1] or held

@@ -8,6 +8,31 @@ WHERE p.kind = 'counter' AND d.commodity IS NOT NULL
   AND (%(code)s::text IS NULL OR d.code = %(code)s)
 ORDER BY d.code, p.code LIMIT %(most)s;
 
+-- In the order in which programs compare text, whatever the database's language: pages end and begin by it.
+-- name: meters_after
+SELECT p.id AS point_id, p.code AS point, p.unit, p.resolution, p.modulus, d.id AS device_id, d.parent_id, d.code, d.name_zh,
+       d.name_en, d.commodity, d.role, d.multiplier, d.hourly_max, s.id AS site_id, s.timezone
+FROM points p JOIN devices d ON d.id = p.device_id JOIN sites s ON s.id = d.site_id
+WHERE p.kind = 'counter' AND d.commodity IS NOT NULL AND p.code COLLATE "C" > %(after)s
+  AND (%(site)s::uuid IS NULL OR s.id = %(site)s)
+  AND (%(codes)s::text[] IS NULL OR p.code = ANY(%(codes)s))
+ORDER BY p.code COLLATE "C" LIMIT %(most)s;
+
+-- What each UTC hour's rollup knows of the faces: two readings an hour are enough to know its growth.
+-- name: edges
+SELECT point_id, first, first_at, last, last_at FROM hourly_readings
+WHERE point_id = ANY(%(points)s::bigint[]) AND bucket >= %(start)s AND bucket < %(end)s AND good_n > 0
+ORDER BY point_id, bucket LIMIT %(most)s;
+
+-- name: figures
+SELECT c.point_id, c.virtual_id, c.first, c.starts_at, c.ends_at, c.state, trim_scale(c.quantity) AS quantity, c.estimated,
+       c.version, c.worked_at, c.evidence->'start'->>'value' AS start_value, c.evidence->'start'->>'method' AS start_method,
+       c.evidence->'end'->>'value' AS end_value, c.evidence->'end'->>'method' AS end_method, c.evidence->'doubt'->>'en' AS doubt
+FROM consumptions c
+WHERE c.grain = %(grain)s AND c.first >= %(first)s AND c.first < %(past)s
+  AND (c.point_id = ANY(%(points)s::bigint[]) OR c.virtual_id = ANY(%(virtuals)s::uuid[]))
+LIMIT %(most)s;
+
 -- name: virtual_meters
 SELECT v.id, v.site_id, s.timezone, v.code, v.name_zh, v.name_en, v.commodity, v.unit, v.versions, v.withdrawn
 FROM virtual_meters v JOIN sites s ON s.id = v.site_id

@@ -102,6 +102,38 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """The figures of a stored consumption: how it is known at both ends, or why there is none."""
+
+    point_id: int | None
+    virtual_id: UUID | None
+    first: date
+    starts_at: datetime
+    ends_at: datetime
+    state: str
+    quantity: Decimal | None
+    estimated: bool
+    version: int
+    worked_at: datetime
+    start_value: str | None
+    start_method: str | None
+    end_value: str | None
+    end_method: str | None
+    doubt: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """The first and the last good reading of a counter in a UTC hour."""
+
+    point_id: int
+    first: float
+    first_at: datetime
+    last: float
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """What one recomputation changed of a fact."""
 

@@ -52,16 +52,19 @@ def of_readings(found: RawColumns, most: int) -> Line:
 
 
 def of_rollups(found: RolledColumns, most: int, step_s: float, *, counter: bool) -> Line:
-    """Give at most about ``most`` merged steps: a counter's last value, else the mean; the least and the greatest."""
+    """Give at most about ``most`` merged steps: a counter's last value, else the mean; the least and the greatest.
+
+    The mean is that of time; of readings where no time is covered.  Days may be an hour off ``step_s``.
+    """
     if found.at is None:
         return EMPTY
-    at, n = np.array(found.at), np.array(found.n, np.float64)
+    at = np.array(found.at)
     fold = max(1, -(-len(at) // most))
-    group = ((at - at[0]) // (step_s * fold)).astype(np.int64)
+    group = np.rint((at - at[0]) / step_s).astype(np.int64) // fold
     starts = np.flatnonzero(np.append(True, group[1:] != group[:-1]))
     ends = np.append(starts[1:], len(at)) - 1
     last = np.array(found.last, np.float64)[ends]
-    mean = np.add.reduceat(np.array(found.sum, np.float64), starts) / np.add.reduceat(n, starts)
+    mean = _means(found, starts)
     least = np.minimum.reduceat(np.array(found.min, np.float64), starts)
     greatest = np.maximum.reduceat(np.array(found.max, np.float64), starts)
     # Within a group one missing step does not show; a group whose neighbour is not the next one ends a run.
@@ -69,6 +72,16 @@ def of_rollups(found: RolledColumns, most: int, step_s: float, *, counter: bool)
     runs = _runs(at[starts], breaks, most)
     columns = [last if counter else mean, least, greatest]
     return _line(at[starts], columns, [np.arange(start, end) for start, end in runs])
+
+
+def _means(found: RolledColumns, starts: NDArray[np.int64]) -> Floats:
+    total, n, integral, covered = (
+        np.add.reduceat(np.array(column, np.float64), starts)
+        for column in (found.sum, found.n, found.integral, found.covered_s)
+    )
+    known = covered > 0
+    means: Floats = np.where(known, integral, total) / np.where(known, covered, n)
+    return means
 
 
 def _after(none: NDArray[np.bool_]) -> NDArray[np.bool_]:

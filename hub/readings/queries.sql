@@ -75,10 +75,13 @@ SELECT p.id, p.site_id, p.device_id, p.code, p.measure, p.kind, p.unit, p.resolu
        d.name_zh AS device_name_zh, d.name_en AS device_name_en, s.timezone
 FROM points p JOIN devices d ON d.id = p.device_id JOIN sites s ON s.id = p.site_id
 WHERE p.code = ANY(%(codes)s::text[])
-ORDER BY p.code;
+ORDER BY p.code COLLATE "C";
 
 -- name: site_named
 SELECT id, code, timezone FROM sites WHERE code = %(code)s;
+
+-- name: some_sites
+SELECT id, code, timezone FROM sites ORDER BY code LIMIT %(most)s;
 
 -- name: device_named
 SELECT id FROM devices WHERE code = %(code)s;
@@ -90,23 +93,21 @@ ORDER BY at
 LIMIT %(most)s;
 
 -- name: hours_after
-SELECT bucket AS at, n, good_n, min, max, sum / nullif(good_n, 0) AS mean, first, last
+SELECT bucket AS at, n, good_n, min, max, sum / nullif(good_n, 0) AS mean, first, last, covered_s, 3600.0::double precision AS step_s,
+       integral / nullif(covered_s, 0) AS time_mean
 FROM hourly_readings
 WHERE point_id = %(point)s AND bucket >= %(start)s AND bucket < %(end)s AND bucket > %(after)s
 ORDER BY bucket
 LIMIT %(most)s;
 
--- Days of the site, made of whole hours: a day begins with the hour that its midnight lies in.
+-- Days of the site that a period touches, as they were rolled up: 23, 24 or 25 hours long.
 -- name: days_after
-SELECT date_trunc('day', bucket, %(zone)s) AS at, sum(n)::int AS n, sum(good_n)::int AS good_n, min(min) AS min,
-       max(max) AS max, sum(sum) / nullif(sum(good_n), 0) AS mean,
-       (array_agg(first ORDER BY bucket) FILTER (WHERE good_n > 0))[1] AS first,
-       (array_agg(last ORDER BY bucket DESC) FILTER (WHERE good_n > 0))[1] AS last
-FROM hourly_readings
-WHERE point_id = %(point)s AND bucket >= %(start)s AND bucket < %(end)s
-  AND date_trunc('day', bucket, %(zone)s) > %(after)s
-GROUP BY 1
-ORDER BY 1
+SELECT starts_at AS at, n, good_n, min, max, sum / nullif(good_n, 0) AS mean, first, last, covered_s,
+       date_part('epoch', ends_at - starts_at) AS step_s, integral / nullif(covered_s, 0) AS time_mean
+FROM daily_readings
+WHERE point_id = %(point)s AND day >= (%(start)s::timestamptz AT TIME ZONE %(zone)s)::date
+  AND day <= (%(end)s::timestamptz AT TIME ZONE %(zone)s)::date AND starts_at < %(end)s AND starts_at > %(after)s
+ORDER BY day
 LIMIT %(most)s;
 
 -- name: count_readings
@@ -124,20 +125,20 @@ FROM (SELECT at, value, quality FROM readings
 
 -- name: hour_columns
 SELECT array_agg(extract(epoch FROM bucket)::float8) AS at, array_agg(good_n) AS n, array_agg(sum) AS sum,
+       array_agg(covered_s) AS covered_s, array_agg(integral) AS integral,
        array_agg(min) AS min, array_agg(max) AS max, array_agg(last) AS last
-FROM (SELECT bucket, good_n, sum, min, max, last FROM hourly_readings
+FROM (SELECT bucket, good_n, sum, covered_s, integral, min, max, last FROM hourly_readings
       WHERE point_id = %(point)s AND bucket >= %(start)s AND bucket < %(end)s AND good_n > 0
       ORDER BY bucket) AS found;
 
 -- name: day_columns
-SELECT array_agg(extract(epoch FROM at)::float8) AS at, array_agg(n) AS n, array_agg(sum) AS sum,
+SELECT array_agg(extract(epoch FROM starts_at)::float8) AS at, array_agg(good_n) AS n, array_agg(sum) AS sum,
+       array_agg(covered_s) AS covered_s, array_agg(integral) AS integral,
        array_agg(min) AS min, array_agg(max) AS max, array_agg(last) AS last
-FROM (SELECT date_trunc('day', bucket, %(zone)s) AS at, sum(good_n)::int AS n, sum(sum) AS sum, min(min) AS min,
-             max(max) AS max, (array_agg(last ORDER BY bucket DESC))[1] AS last
-      FROM hourly_readings
-      WHERE point_id = %(point)s AND bucket >= %(start)s AND bucket < %(end)s AND good_n > 0
-      GROUP BY 1
-      ORDER BY 1) AS found;
+FROM (SELECT starts_at, good_n, sum, covered_s, integral, min, max, last FROM daily_readings
+      WHERE point_id = %(point)s AND day >= (%(start)s::timestamptz AT TIME ZONE %(zone)s)::date
+        AND day <= (%(end)s::timestamptz AT TIME ZONE %(zone)s)::date AND starts_at < %(end)s AND good_n > 0
+      ORDER BY day) AS found;
 
 -- name: latest_of
 SELECT p.code AS point, p.measure, p.kind, p.unit, t.code AS site, d.code AS device, s.code AS space, l.at, l.value,
@@ -151,25 +152,6 @@ WHERE (%(site)s::uuid IS NULL OR p.site_id = %(site)s) AND (%(device)s::uuid IS 
   AND (%(codes)s::text[] IS NULL OR p.code = ANY(%(codes)s)) AND p.code > %(after)s
 ORDER BY p.code
 LIMIT %(most)s;
-
--- name: meters
-SELECT p.id, p.code, p.unit, p.resolution, p.modulus, d.code AS device, d.commodity, d.multiplier, s.code AS site,
-       s.timezone
-FROM points p JOIN devices d ON d.id = p.device_id JOIN sites s ON s.id = p.site_id
-WHERE p.kind = 'counter' AND (%(site)s::uuid IS NULL OR p.site_id = %(site)s)
-  AND (%(codes)s::text[] IS NULL OR p.code = ANY(%(codes)s)) AND p.code > %(after)s
-ORDER BY p.code
-LIMIT %(most)s;
-
--- What the faces showed at both ends of each step of the site's time: two readings a step are enough to know its growth.
--- name: edges
-SELECT point_id, date_trunc(%(by)s, bucket, %(zone)s) AS at,
-       (array_agg(first ORDER BY bucket))[1] AS first, min(first_at) AS first_at,
-       (array_agg(last ORDER BY bucket DESC))[1] AS last, max(last_at) AS last_at
-FROM hourly_readings
-WHERE point_id = ANY(%(points)s::bigint[]) AND bucket >= %(start)s AND bucket < %(end)s AND good_n > 0
-GROUP BY 1, 2
-ORDER BY 1, 2;
 
 -- name: exchanges
 SELECT x.at, x.final, x.resolution_before, x.modulus_before, x.multiplier_before, x.initial, x.resolution, x.modulus,

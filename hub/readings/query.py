@@ -27,6 +27,7 @@ HOUR_S, DAY_S = 3_600.0, 86_400.0
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
 CODE_SHOWN = 80  # characters
+SITES_TOLD = 5
 
 
 class Resolution(StrEnum):
@@ -101,12 +102,11 @@ async def _after(
     asked = {"point": point.id, "start": period.start, "end": period.end, "after": since, "most": most}
     if resolution is Resolution.RAW:
         return await tx.all(Measured, SQL["series_after"], asked)
-    whole = {**asked, "start": _hour(period.start)}
     if since < period.start:
-        whole["after"] = LONG_AGO
+        asked["after"] = LONG_AGO
     if resolution is Resolution.HOUR:
-        return await tx.all(Rolled, SQL["hours_after"], whole)
-    return await tx.all(Rolled, SQL["days_after"], {**whole, "zone": point.timezone})
+        return await tx.all(Rolled, SQL["hours_after"], {**asked, "start": _hour(period.start)})
+    return await tx.all(Rolled, SQL["days_after"], {**asked, "zone": point.timezone})
 
 
 async def count(tx: Transaction, of: Sequence[Point], period: Period, most: int) -> int:
@@ -144,10 +144,10 @@ async def _readings(tx: Transaction, of: Point, period: Period) -> RawColumns:
 
 
 async def _rolled(tx: Transaction, of: Point, period: Period, by: Resolution, values: int) -> chart.Line:
-    asked = {"point": of.id, "start": _hour(period.start), "end": period.end}
+    asked = {"point": of.id, "start": period.start, "end": period.end}
     counter = of.kind == "counter"
     if by is Resolution.HOUR:
-        found = await tx.one(RolledColumns, SQL["hour_columns"], asked, what="hour")
+        found = await tx.one(RolledColumns, SQL["hour_columns"], {**asked, "start": _hour(period.start)}, what="hour")
         return chart.of_rollups(found, values, HOUR_S, counter=counter)
     found = await tx.one(RolledColumns, SQL["day_columns"], {**asked, "zone": of.timezone}, what="day")
     return chart.of_rollups(found, values, DAY_S, counter=counter)
@@ -167,7 +167,7 @@ async def latest(
         )
     asked = {
         "site": None if site is None else (await site_named(tx, site)).id,
-        "device": None if device is None else await _device(tx, device),
+        "device": None if device is None else await device_named(tx, device),
         "codes": wanted, "after": after, "most": min(most, LATEST_PAGE_MOST),
     }  # fmt: skip
     return await tx.all(LatestOf, SQL["latest_of"], asked, afresh=True)
@@ -178,7 +178,21 @@ async def site_named(tx: Transaction, code: str) -> SiteName:
     return await tx.one(SiteName, SQL["site_named"], {"code": code}, what=f"site '{code[:CODE_SHOWN]}'")
 
 
-async def _device(tx: Transaction, code: str) -> UUID:
+async def site_meant(tx: Transaction, code: str | None) -> SiteName:
+    """Give a site by its code, or without one the only site; raises NotFoundError, InvalidError."""
+    if code is not None:
+        return await site_named(tx, code)
+    found = await tx.all(SiteName, SQL["some_sites"], {"most": SITES_TOLD + 1})
+    if not found:
+        raise NotFoundError("There is no site.")
+    if len(found) > 1:
+        told = ", ".join(one.code for one in found[:SITES_TOLD]) + (", ..." if len(found) > SITES_TOLD else "")
+        raise InvalidError(f"There are several sites ({told}); say with 'site' which one you mean.")
+    return found[0]
+
+
+async def device_named(tx: Transaction, code: str) -> UUID:
+    """Give a device by its code; raises NotFoundError."""
     found: UUID | None = await tx.value(SQL["device_named"], {"code": code})
     if found is None:
         raise NotFoundError(f"There is no such device '{code[:CODE_SHOWN]}'.")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from rules.model.quality import Quality
 
@@ -108,10 +109,19 @@ class SiteName:
     code: str
     timezone: str
 
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time in which its days run."""
+        return ZoneInfo(self.timezone)
+
 
 @dataclass(frozen=True, slots=True)
 class Rolled:
-    """An hour (UTC) or a day (of the site): ``n`` readings, ``good_n`` of them good, of which all else is."""
+    """An hour (UTC) or a day (of the site): ``n`` readings, ``good_n`` of them good, of which all else is.
+
+    For ``covered_s`` of its ``step_s`` seconds a good reading speaks (rules/meter/rollup.py); ``time_mean`` is the mean
+    over these, ``mean`` that of the readings.
+    """
 
     at: datetime
     n: int
@@ -121,6 +131,9 @@ class Rolled:
     mean: float | None
     first: float | None
     last: float | None
+    covered_s: float
+    step_s: float
+    time_mean: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +151,8 @@ class RolledColumns:
     at: list[float] | None
     n: list[int] | None
     sum: list[float] | None
+    covered_s: list[float] | None
+    integral: list[float] | None
     min: list[float] | None
     max: list[float] | None
     last: list[float] | None
@@ -157,34 +172,6 @@ class LatestOf:
     at: datetime | None
     value: float | None
     quality: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Meter:
-    """A counter with what turns its face into consumption."""
-
-    id: int
-    code: str
-    unit: str
-    resolution: Decimal
-    modulus: Decimal | None
-    device: str
-    commodity: str | None
-    multiplier: Decimal
-    site: str
-    timezone: str
-
-
-@dataclass(frozen=True, slots=True)
-class Edges:
-    """What a face showed first and last in one step of the site's time."""
-
-    point_id: int
-    at: datetime
-    first: float
-    first_at: datetime
-    last: float
-    last_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

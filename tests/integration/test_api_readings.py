@@ -4,9 +4,10 @@ import asyncio
 import csv
 import gzip
 import io
+import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -19,6 +20,9 @@ from hub.access.rights import Right
 from hub.access.tokens import Reach
 from hub.api import exports
 from hub.jobs import rollups
+from hub.metering import service as metering
+from hub.metering.days import Grain
+from hub.metering.work import catch_up
 from hub.store.database import Database
 from tests.builders import WIDE, Park, acting, register_park, site_file
 from tests.conftest import PostgresForTests, fresh_dsns
@@ -76,7 +80,7 @@ def seeded(postgres: PostgresForTests, migrated: str) -> Iterator[tuple[Park, st
             _, secret = await tokens.create(tx, robot, "bms", reach, now + timedelta(days=30), now)
         put(park, MAIN, [(START + n * QUARTER, 1000.0 + n, 192) for n in range(3 * PER_DAY + 1)])
         put(park, SUB, [(START + n * QUARTER, 10.0 + n / 10, 192) for n in range(2 * PER_DAY)])
-        await rollups.rebuild(database)
+        await work_out(database, park)
         await database.close()
         return park, secret
 
@@ -95,6 +99,14 @@ async def asking(seeded: tuple[Park, str]) -> AsyncIterator[Asking]:
     async with httpx.AsyncClient(transport=transport, base_url="http://plantroom.test", headers=headers) as client:
         yield Asking(client, park, database)
     await database.close()
+
+
+async def work_out(database: Database, park: Park, now: datetime = START + timedelta(days=30)) -> None:
+    """Make rollups and the facts of consumption, as of a moment long after the readings."""
+    await rollups.rebuild(database)
+    async with database.transaction(park.organisation, acting("boss", "administrator")) as tx:
+        while await catch_up(tx, now):
+            pass
 
 
 def put(park: Park, code: str, rows: list[tuple[datetime, float | None, int]]) -> None:
@@ -140,7 +152,7 @@ async def test_the_resolution_follows_the_length_and_can_be_chosen(asking: Askin
     assert hours["resolution"] == "hour"
     assert hours["readings"][0] == {
         "point": MAIN, "at": "2026-10-31T16:00:00.000Z", "n": 4, "good_n": 4, "min": 1000.0, "max": 1003.0,
-        "mean": 1001.5, "first": 1000.0, "last": 1003.0,
+        "mean": 1001.5, "first": 1000.0, "last": 1003.0, "covered_s": 3600.0, "step_s": 3600.0, "time_mean": 1001.5,
     }  # fmt: skip
     days = await asking.body("/api/readings", **week, point=MAIN, values=5)
     assert days["resolution"] == "day"
@@ -269,7 +281,7 @@ async def test_the_latest_of_a_site_a_device_and_a_list(asking: Asking) -> None:
     assert [row["point"] for row in csv.DictReader(io.StringIO(text))] == [SUB, MAIN]
 
 
-async def test_consumption_by_site_day_with_marks_and_missing_as_null(asking: Asking) -> None:
+async def test_consumption_by_day_and_month_is_what_is_stored_and_missing_is_null(asking: Asking) -> None:
     used = await asking.body("/api/consumption", **THREE, meter=[MAIN, SUB], by="day")
     assert used["timezone"] == "Asia/Shanghai"
     said = [(u["meter"], u["start"], u["value"], u["estimated"]) for u in used["consumption"]]
@@ -279,7 +291,31 @@ async def test_consumption_by_site_day_with_marks_and_missing_as_null(asking: As
     ]  # fmt: skip
     assert said[0] == (SUB, "2026-10-31T16:00:00.000Z", 9.6, False)
     last = used["consumption"][2]  # the sub-meter says nothing after two days
-    assert (last["value"], "no usable reading" in last["doubt"]) == (None, True)
+    assert (last["value"], last["state"], last["provisional"], bool(last["doubt"])) == (None, "parked", True, True)
+    first = used["consumption"][3]
+    ends = [first[name] for name in ("state", "version", "start_value", "start_method", "end_value", "end_method")]
+    assert ends == ["final", 1, 1000.0, "read", 1096.0, "read"]
+    month = {"from": "2026-10-01T00:00:00+08:00", "to": "2026-12-01T00:00:00+08:00"}
+    october, _ = (await asking.body("/api/consumption", **month, meter=MAIN, by="month"))["consumption"]
+    assert (october["value"], october["end"]) == (None, "2026-10-31T16:00:00.000Z")
+    assert october["doubt"].startswith("Nothing has been worked out for this month")
+
+
+async def test_the_api_and_the_console_say_the_same_of_every_day(asking: Asking) -> None:
+    site = await asking.body("/api/consumption", **THREE, site="RIVERSIDE")
+    told = {(one["device"], one["start"][:10]): one for one in site["consumption"] if one["state"]}
+    async with asking.database.transaction(asking.park.organisation, acting("boss", "administrator")) as tx:
+        stored = await metering.facts(tx, Grain.DAY, date(2026, 11, 1), date(2026, 11, 4))
+    assert len(told) == len(stored) > 0
+    for fact in stored:
+        one = told[fact.code, f"{fact.starts_at:%Y-%m-%d}"]
+        value = None if fact.quantity is None else float(fact.quantity)
+        assert (one["value"], one["state"], one["version"], one["estimated"]) == (
+            value, fact.state, fact.version, fact.estimated,
+        )  # fmt: skip
+
+
+async def test_consumption_by_hour_pages_and_files(asking: Asking) -> None:
     hours = await asking.body("/api/consumption", **DAY, meter=MAIN, by="hour")
     assert [u["value"] for u in hours["consumption"]] == [4.0] * 24
     site = await asking.body("/api/consumption", **DAY, site="RIVERSIDE", limit=2)
@@ -288,13 +324,59 @@ async def test_consumption_by_site_day_with_marks_and_missing_as_null(asking: As
     text = (await asking.get("/api/consumption", {**DAY, "format": "csv"})).content.decode("utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(text)))
     counters = [code for code in asking.park.points if code.endswith((".energy", ".volume"))]
-    assert [row["meter"] for row in rows] == sorted(counters)
+    assert [row["meter"] for row in rows if row["meter"] in counters] == sorted(counters)
+    coming = {"from": "2090-01-01T00:00:00+08:00", "to": "2090-01-02T00:00:00+08:00"}
+    [one] = (await asking.body("/api/consumption", **coming, meter=MAIN))["consumption"]
+    assert one["doubt"] == "This day is not over yet; ask by hour for what is known of it."
 
 
-async def test_completeness_counts_hours(asking: Asking) -> None:
+async def test_a_virtual_meter_is_told_by_day_and_not_by_hour(asking: Asking) -> None:
+    code = "VM-A-MINE"
+    with psycopg.connect(asking.park.dsns.owner) as owner:
+        owner.execute(
+            """INSERT INTO virtual_meters (organisation_id, site_id, code, name_zh, name_en, commodity, unit, versions)
+               SELECT organisation_id, id, %s, 'x', 'x', 'electricity', 'kWh', %s FROM sites""",
+            [code, json.dumps([{"valid_from": "2026-01-01", "term": [{"meter": "EM-B-102", "factor": "1"}]}])],
+        )
+    [day] = (await asking.body("/api/consumption", **DAY, meter=code))["consumption"]
+    assert (day["device"], day["value"], day["state"]) == (code, None, None)
+    hours = (await asking.body("/api/consumption", **DAY, meter=code, by="hour"))["consumption"]
+    assert {one["doubt"] for one in hours} == {"A virtual meter is worked out by day and month, not by hour."}
+
+
+async def test_completeness_of_points_and_devices_in_every_form(asking: Asking) -> None:
     page = await asking.body("/api/completeness", **THREE, site="RIVERSIDE")
-    found = {one["point"]: (one["hours_good"], one["hours"], one["percent"]) for one in page["points"]}
-    assert (found[MAIN], found[SUB], found[POWER]) == ((72, 72, 100.0), (48, 72, 66.6), (0, 72, 0.0))
+    found = {one["point"]: one for one in page["rows"]}
+    assert (found[MAIN]["percent"], found[MAIN]["expected_s"], found[MAIN]["readings"]) == (100.0, 259_200.0, 288)
+    assert 66.0 < found[SUB]["percent"] < 68.0  # two of three days, and what its last reading speaks for
+    assert POWER not in found  # never read: nothing was there to be missing
+    device = (await asking.body("/api/completeness", **THREE, device="EM-A-101", by="device"))["rows"]
+    assert [(one["device"], one["point"], one["covered_s"]) for one in device] == [
+        ("EM-A-101", None, found[SUB]["covered_s"])
+    ]
+    seen, cursor = [], None
+    while True:
+        page = await asking.body("/api/completeness", **THREE, limit=1, cursor=cursor)
+        seen += [one["point"] for one in page["rows"]]
+        if (cursor := page["next"]) is None:
+            break
+    assert sorted(seen) == sorted(found)
+    text = (await asking.get("/api/completeness", {**THREE, "format": "csv"})).content.decode("utf-8-sig")
+    assert [row["point"] for row in csv.DictReader(io.StringIO(text))] == seen
+
+
+async def test_gaps_say_from_when_to_when_and_what_was_expected(asking: Asking) -> None:
+    asked = {**THREE, "point": SUB}
+    late, gap = (await asking.body("/api/gaps", **asked))["gaps"]
+    assert (late["end"], late["recovered_at"] is None) == ("2026-11-02T16:00:00.000Z", False)  # put in long afterwards
+    assert (gap["start"], gap["end"], gap["expected_s"], gap["open"]) == (
+        "2026-11-02T15:45:00.000Z", "2026-11-03T16:00:00.000Z", 900.0, True,
+    )  # fmt: skip
+    main = (await asking.body("/api/gaps", **{**asked, "point": MAIN}))["gaps"]
+    assert [one for one in main if one["recovered_at"] is None] == []
+    answer = await asking.get("/api/gaps", {**asked, "format": "xlsx"})
+    sheet = load_workbook(io.BytesIO(answer.content), read_only=True).active
+    assert [row[2] for row in sheet.iter_rows(values_only=True)] == ["point", SUB, SUB]
 
 
 REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
@@ -310,10 +392,16 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("/api/readings/chart", {"point": [f"P{n}" for n in range(13)], **DAY}, 422, "at most 12 points"),
     ("/api/readings/latest", {"site": "NOWHERE"}, 404, "There is no such site 'NOWHERE'."),
     ("/api/readings/latest", {"device": "NOTHING"}, 404, "There is no such device 'NOTHING'."),
-    ("/api/consumption", {"meter": POWER, **DAY}, 404, "There is no such point"),
+    ("/api/consumption", {"meter": POWER, **DAY}, 404, "There is no such meter 'EM-A-MAIN.power'"),
     ("/api/consumption", {"meter": MAIN, "from": "2026-11-01T00:00:00Z", "to": DAY["to"]}, 422,
      "'from' is not where a day of Asia/Shanghai begins; give e.g. 2026-11-01T00:00:00+08:00."),
     ("/api/consumption", {"by": "hour", "from": "2021-11-01T00:00:00Z", "to": DAY["to"]}, 422, "at most 50000"),
+    ("/api/completeness", {"from": "2026-11-01T00:00:00Z", "to": DAY["to"]}, 422, "'from' is not where a day of"),
+    ("/api/completeness", {"from": "2022-11-01T00:00:00+08:00", "to": DAY["to"]}, 422, "at most 366 days"),
+    ("/api/completeness", {**DAY, "device": "NOTHING"}, 404, "There is no such device 'NOTHING'."),
+    ("/api/gaps", {"from": "2022-11-01T00:00:00+08:00", "to": DAY["to"]}, 422, "at most 366 days"),
+    ("/api/gaps", {**DAY, "point": "NO.such"}, 404, "There is no such point 'NO.such'."),
+    ("/api/gaps", {**DAY, "site": "NOWHERE"}, 404, "There is no such site 'NOWHERE'."),
 ]  # fmt: skip
 
 
@@ -338,9 +426,11 @@ async def test_only_what_there_is_can_be_asked_for(asking: Asking) -> None:
 async def test_the_description_has_examples_everywhere(asking: Asking) -> None:
     said = (await asking.get("/api/openapi.json")).json()
     paths = [
-        path for path in said["paths"] if path.startswith(("/api/readings", "/api/consumption", "/api/completeness"))
+        path
+        for path in said["paths"]
+        if path.startswith(("/api/readings", "/api/consumption", "/api/completeness", "/api/gaps"))
     ]
-    assert len(paths) == 5
+    assert len(paths) == 6
     for path in paths:
         one = said["paths"][path]["get"]
         assert not [p["name"] for p in one["parameters"] if not p.get("example") and "examples" not in p["schema"]], (
@@ -353,6 +443,7 @@ async def test_consumption_goes_on_across_a_meter_exchange(asking: Asking) -> No
     meter, noon = "EM-B-101.energy", START + timedelta(hours=12)
     hours = [START + timedelta(hours=n) for n in range(25)]
     asking.put(meter, [(at, 900.0 + n if at < noon else 5.0 + n - 12, 192) for n, at in enumerate(hours)])
+    await work_out(asking.database, asking.park)
     before = await asking.body("/api/consumption", **DAY, meter=meter, by="day")
     with psycopg.connect(asking.park.dsns.owner) as owner:
         owner.execute(
@@ -367,7 +458,11 @@ async def test_consumption_goes_on_across_a_meter_exchange(asking: Asking) -> No
                SELECT organisation_id, id, point_id, %(at)s, 912, 0.1, 10000, 1, '', 5, 0.1, 10000, 1, '' FROM c""",
             {"at": noon, "meter": meter},
         )
-    await rollups.rebuild(asking.database)
-    after = await asking.body("/api/consumption", **DAY, meter=meter, by="day")
+    with psycopg.connect(asking.park.dsns.owner) as owner:
+        owner.execute("INSERT INTO dirty_buckets (point_id, bucket) VALUES (%s, %s)", [asking.park.points[meter], noon])
+    await work_out(asking.database, asking.park)
+    after = (await asking.body("/api/consumption", **DAY, meter=meter, by="day"))["consumption"][0]
     assert before["consumption"][0]["value"] is None  # a fall without an exchange is a doubt
-    assert (after["consumption"][0]["value"], after["consumption"][0]["doubt"]) == (24.0, "")
+    assert (after["value"], after["version"], after["doubt"]) == (24.0, 2, "")
+    by_hour = (await asking.body("/api/consumption", **DAY, meter=meter, by="hour"))["consumption"]
+    assert [one["value"] for one in by_hour] == [1.0] * 24

@@ -45,8 +45,8 @@ def test_merged_hours_keep_extremes(most: int, hours: list[int]) -> None:
     at = sorted(hours)
     n = np.array(at, float)
     found = RolledColumns(
-        [START_S + hour * 3600.0 for hour in at], [2] * len(at), (2 * n).tolist(), (n - 5).tolist(), (n + 5).tolist(),
-        n.tolist(),
+        [START_S + hour * 3600.0 for hour in at], [2] * len(at), (2 * n).tolist(), [0.0] * len(at),
+        [0.0] * len(at), (n - 5).tolist(), (n + 5).tolist(), n.tolist(),
     )  # fmt: skip
     line = of_rollups(found, most, 3600.0, counter=False)
     assert min(v for v in line.min if v is not None) == at[0] - 5
@@ -64,5 +64,18 @@ def test_a_step_much_longer_than_those_around_it_is_a_gap(steps: list[int], gaps
 
 def test_nothing_gives_nothing() -> None:
     assert of_readings(RawColumns(None, None), 10) == EMPTY
-    assert of_rollups(RolledColumns(None, None, None, None, None, None), 10, 3600.0, counter=True) == EMPTY
+    assert of_rollups(RolledColumns(*[None] * 8), 10, 3600.0, counter=True) == EMPTY
     assert of_readings(raw([None, None]), 10).at == ()
+
+
+def test_days_of_23_and_25_hours_stay_apart_and_their_mean_is_that_of_time() -> None:
+    lengths = [24, 24, 23, 24, 24, 25, 24]
+    at = [START_S + 3_600.0 * sum(lengths[:n]) for n in range(len(lengths))]
+    many = [1.0] * len(at)
+    found = RolledColumns(
+        at, [10] * len(at), [990.0] * len(at), [3_600.0] * len(at), [7_200.0] * len(at), many, many, many
+    )
+    line = of_rollups(found, 100, 86_400.0, counter=False)
+    assert (len(line.at), line.value) == (7, (2.0,) * 7)
+    folded = of_rollups(found, 4, 86_400.0, counter=False)
+    assert [int((one.timestamp() - START_S) / 3_600) for one in folded.at] == [0, 47 + 1, 95, 144]

@@ -1,36 +1,15 @@
 """Exports, usage of the day, notices of change."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import uuid4
 
 import pytest
 
-from hub.readings.rows import Bucket
 from hub.store import live
-from web.console.usage import Complete, bars, hourly, total_of
+from web.console.usage import Complete, bars
 from web.export import cell, table
-
-START = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-def buckets(**lasts: float) -> list[Bucket]:
-    return [Bucket(START + timedelta(hours=int(hour[1:])), 4, value, value, value) for hour, value in lasts.items()]
-
-
-def test_a_missing_hour_leaves_two_unknown_hours_but_the_day_still_adds_up() -> None:
-    found = buckets(h0=10.0, h1=12.0, h3=20.0)
-    assert hourly(found, START, 4, None) == [2.0, None, None, None]
-    assert total_of(found, None) == 10.0
-
-
-def test_a_counter_that_rolls_over_during_the_day_keeps_counting() -> None:
-    assert hourly(buckets(h0=9_999.0, h1=3.0), START, 1, 10_000.0) == [4.0]
-
-
-def test_a_day_without_two_readings_has_no_total() -> None:
-    assert total_of(buckets(h0=10.0), None) is None
 
 
 def test_readings_are_complete_only_when_none_is_missing() -> None:

@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import pairwise
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 from hub.assets import service as assets
 from hub.assets.rows import Device, Site, Space
+from hub.metering import service as metering
+from hub.metering.hours import SoFar, so_far
+from hub.metering.rows import Meter
 from hub.readings import service as readings
-from hub.readings.rows import Bucket
 from hub.store.database import Transaction
+from rules.meter.rollup import bounds
 from rules.model.period import Period, midnight
 
-HOUR = timedelta(hours=1)
 MAIN_METERS_MAX = 12  # more belong on a page of their own
 
 
@@ -38,49 +38,25 @@ class Usage:
 
 
 async def today(tx: Transaction, site: Site, now: datetime) -> list[Usage]:
-    """Give the electricity of every main meter since midnight of the site."""
+    """Give the electricity of every main meter since midnight of the site, by the rules of consumption."""
     buildings = {space.code: space for space in await assets.spaces(tx, site.id) if space.kind == "building"}
-    mains = [d for d in await assets.devices(tx, site.id) if d.role == "main" and d.commodity == "electricity"]
-    return [await _of(tx, device, buildings.get(device.building), now, site.zone) for device in mains[:MAIN_METERS_MAX]]
+    every = await assets.devices(tx, site.id)
+    mains = [d for d in every if d.role == "main" and d.commodity == "electricity"][:MAIN_METERS_MAX]
+    counters: dict[str, Meter] = {}
+    for meter in await metering.meters(tx, site.id):
+        counters.setdefault(meter.code, meter)
+    meters = [counters[d.code] for d in mains if d.code in counters]
+    day = bounds(now.astimezone(site.zone).date(), site.zone)
+    come = {meter.code: one for meter, one in zip(meters, await so_far(tx, meters, day, now), strict=True)}
+    return [_of(d, buildings.get(d.building), counters.get(d.code), come.get(d.code)) for d in mains]
 
 
-async def _of(tx: Transaction, device: Device, building: Space | None, now: datetime, zone: ZoneInfo) -> Usage:
-    counters = [point for point in await assets.points(tx, device.id) if point.kind == "counter"]
-    if not counters:
+def _of(device: Device, building: Space | None, meter: Meter | None, come: SoFar | None) -> Usage:
+    if meter is None or come is None:
         return Usage(building, device, "", None, ())
-    point = await readings.point(tx, counters[0].code)
-    day = now.astimezone(zone).date()
-    start, end = midnight(day, zone), midnight(day + timedelta(days=1), zone)
-    hours = round((end - start) / HOUR)
-    found = await readings.chart(tx, point, Period(start - HOUR, end), hours + 1)
-    used = hourly(found, start - HOUR, hours, float(point.modulus) if point.modulus else None)
-    scaled = [None if kwh is None else kwh * float(device.multiplier) for kwh in used]
-    total = total_of(found, float(point.modulus) if point.modulus else None)
-    return Usage(
-        building, device, point.code, None if total is None else total * float(device.multiplier), bars(scaled)
-    )
-
-
-def hourly(buckets: Sequence[Bucket], start: datetime, hours: int, modulus: float | None) -> list[float | None]:
-    """Give what a counter counted in each hour after the first; None where an hour or the one before has no reading."""
-    lasts = {round((bucket.at - start) / HOUR): bucket.last for bucket in buckets}
-    steps: list[float | None] = []
-    for hour in range(1, hours + 1):
-        before, here = lasts.get(hour - 1), lasts.get(hour)
-        steps.append(None if before is None or here is None else _grown(before, here, modulus))
-    return steps
-
-
-def total_of(buckets: Sequence[Bucket], modulus: float | None) -> float | None:
-    """Give what a counter counted from the first to the last bucket; None when it was not read twice."""
-    lasts = [bucket.last for bucket in buckets if bucket.last is not None]
-    if len(lasts) <= 1:
-        return None
-    return sum(_grown(before, here, modulus) for before, here in pairwise(lasts))
-
-
-def _grown(before: float, here: float, modulus: float | None) -> float:
-    return here - before if here >= before or modulus is None else here - before + modulus
+    total = None if come.total is None else float(come.total.quantity)
+    used = [None if one is None else float(one.quantity) for one in come.hours]
+    return Usage(building, device, meter.point, total, bars(used))
 
 
 def bars(used: Sequence[float | None]) -> tuple[Bar, ...]:
