@@ -81,8 +81,10 @@ class Asked:
 async def _asked(tx: Transaction, visit: Visit, first: str, last: str, length: int = DAYS_SHOWN) -> Asked | None:
     """Give what is asked for; None where there is no site yet.  Raises InvalidError."""
     site = await first_site(tx)
-    if site is None:
-        return None
+    return None if site is None else _days(site, visit, first, last, length)
+
+
+def _days(site: Site, visit: Visit, first: str, last: str, length: int = DAYS_SHOWN) -> Asked:
     until = day_of(last) or visit.now.astimezone(site.zone).date()
     since = day_of(first) or max(until, EARLIEST) - timedelta(days=length - 1)
     if not {since.year, until.year} <= {*YEARS}:
@@ -120,7 +122,12 @@ async def export_gaps(visit: PointsVisit, first: Day = "", last: Day = "", devic
         asked = await _asked(tx, visit, first, last)
         if asked is None:
             return table("gaps", [])
-        place = asked.place(await _device(tx, asked.site, device) if device else None)
+        if device:
+            found_device, site = await _device(tx, device)
+            asked = _days(site, visit, first, last)
+            place = asked.place(found_device)
+        else:
+            place = asked.place()
         found = await readings.gaps(tx, place, days_period(*asked.span, asked.site.zone), visit.now)
         return table("gaps", [_gap_cells(gap) for gap in found.gaps])
 
@@ -129,10 +136,8 @@ async def export_gaps(visit: PointsVisit, first: Day = "", last: Day = "", devic
 async def one(visit: PointsVisit, code: str, day: Day = "") -> HTMLResponse:
     """Show the points of a device by the hours of a day, and the day's gaps."""
     async with visit.transaction() as tx:
-        asked = await _asked(tx, visit, day, day, 1)
-        if asked is None:
-            raise NotFoundError("There is no such device.")
-        device = await _device(tx, asked.site, code)
+        device, site = await _device(tx, code)
+        asked = _days(site, visit, day, day, 1)
         place = asked.place(device)
         points = await readings.points(tx, place, asked.span, visit.now)
         hours = await readings.hours(tx, device.id, asked.first, asked.site.zone)
@@ -143,11 +148,12 @@ async def one(visit: PointsVisit, code: str, day: Day = "") -> HTMLResponse:
         return await visit.page(tx, "console/completeness_device.html", **said)
 
 
-async def _device(tx: Transaction, site: Site, code: str) -> Device:
-    found = next((one for one in await assets.devices(tx, site.id) if one.code == code), None)
+async def _device(tx: Transaction, code: str) -> tuple[Device, Site]:
+    """Give a device, at whichever site it stands, with its site; raises NotFoundError."""
+    found = next((one for one in await assets.devices(tx) if one.code == code), None)
     if found is None:
         raise NotFoundError("There is no such device.")
-    return found
+    return found, next(site for site in await assets.sites(tx) if site.id == found.site_id)
 
 
 def by_day(found: Sequence[DeviceDay], every: Sequence[date]) -> list[Row]:
