@@ -75,9 +75,13 @@ FROM unnest(%(points)b::bigint[], %(starts)b::timestamptz[], %(ends)b::timestamp
 JOIN hourly h ON h.point_id = s.point_id AND h.bucket >= s.starts_at AND h.bucket < s.ends_at
 WHERE h.point_id = ANY(%(points)b::bigint[]) AND h.bucket >= %(first)s AND h.bucket < %(past)s;
 
+-- Hours of points.  The sub-select keeps the function whole: drawn into the statement it is planned worse.
 -- name: roll
-SELECT point_id, starts_at, n, good_n, sum, min, max, first, first_at, last, last_at, covered_s, integral, falls
-FROM plantroom.roll_here(%(points)b::bigint[], %(starts)b::timestamptz[], %(ends)b::timestamptz[]);
+SELECT r.point_id, r.starts_at, r.n, r.good_n, r.sum, r.min, r.max, r.first, r.first_at, r.last, r.last_at, r.covered_s,
+       r.integral, r.falls
+FROM (SELECT %(points)b::bigint[] AS points, %(starts)b::timestamptz[] AS starts) s
+CROSS JOIN LATERAL plantroom.roll_here(s.points, s.starts, (SELECT array_agg(at + interval '1 hour' ORDER BY place)
+                                                            FROM unnest(s.starts) WITH ORDINALITY AS u (at, place))) r;
 
 -- name: put_hours
 INSERT INTO hourly (point_id, bucket, n, good_n, sum, min, max, first, first_at, last, last_at, covered_s, integral, falls,

@@ -65,11 +65,7 @@ async def roll(tx: Transaction, hours: Sequence[Key], *, spread: bool) -> list[R
     """Give what the samples say of hours of points; an hour without a reading is not among them."""
     if spread:
         await fetch_samples(tx, [(point, start, start + HOUR) for point, start in hours])
-    asked = {
-        "points": [point for point, _ in hours],
-        "starts": [start for _, start in hours],
-        "ends": [start + HOUR for _, start in hours],
-    }
+    asked = {"points": [point for point, _ in hours], "starts": [start for _, start in hours]}
     return await tx.all(RolledSpan, statement("roll", spread=spread), asked, afresh=True)
 
 
