@@ -56,10 +56,10 @@ WHERE h.point_id = ANY(%(points)b::bigint[]);
 
 -- What the nodes hold is fetched before anything is made of it; one server is asked directly (hub/jobs/nodes.py).
 -- name: make_samples_here
-CREATE TEMP TABLE IF NOT EXISTS samples_here (LIKE effective_samples, PRIMARY KEY (point_id, at)) ON COMMIT DROP;
+CREATE TEMP TABLE IF NOT EXISTS samples_here (LIKE effective_samples, PRIMARY KEY (point_id, at)) ON COMMIT DELETE ROWS;
 
 -- name: make_hours_here
-CREATE TEMP TABLE IF NOT EXISTS hours_here (LIKE hourly, PRIMARY KEY (point_id, bucket)) ON COMMIT DROP;
+CREATE TEMP TABLE IF NOT EXISTS hours_here (LIKE hourly, PRIMARY KEY (point_id, bucket)) ON COMMIT DELETE ROWS;
 
 -- name: fetch_samples
 INSERT INTO samples_here (point_id, at, value, quality)

@@ -22,3 +22,10 @@ $$;
 SELECT set_config('check_function_bodies', 'on', true);
 REVOKE ALL ON FUNCTION plantroom.roll_here FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION plantroom.roll_here TO plantroom_ingest;
+
+-- Hung on amendments by 'plantroom hub distribute' (hub/store/citus.py).
+CREATE FUNCTION plantroom.refuse_on_nodes() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'readings that are spread over several nodes cannot be corrected' USING ERRCODE = 'feature_not_supported';
+END
+$$;
