@@ -91,6 +91,13 @@ def unreadable(connection: Connection) -> list[str]:
     return [cast("str", node) for node, success, result in rows if not success or result not in ("t", "true")]
 
 
+def amended(connection: Connection) -> bool:
+    """Whether corrections lie over readings, of whatever organisation: for a moment no policy holds the owner back."""
+    with connection.transaction(force_rollback=True):
+        connection.execute(b"ALTER TABLE public.amendments NO FORCE ROW LEVEL SECURITY")
+        return bool(_value(connection, _AMENDED))
+
+
 def distribute(owner_dsn: str, progress: Progress = lambda _: None, shards: int = SHARDS) -> list[str]:
     """Spread the series and open the workers to our roles; give the tables that were moved now.
 
@@ -159,7 +166,7 @@ def _check(connection: Connection) -> list[str]:
     missing = {one.number for one in migrations()} - {row[0] for row in connection.execute(_APPLIED)}
     if missing:
         raise SpreadError(f"{len(missing)} migrations are missing; run 'plantroom hub migrate' first.")
-    if _value(connection, _AMENDED):
+    if amended(connection):
         raise SpreadError(
             "People have corrected readings here, and corrections cannot lie over readings on several nodes; stay with "
             "one server and its replicas."
