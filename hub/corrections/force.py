@@ -6,6 +6,8 @@ Rollups are marked as out of date, and the latest reading becomes the latest tha
 from datetime import datetime, timedelta
 from typing import Any
 
+from psycopg.errors import FeatureNotSupported
+
 from hub.corrections.plan import BATCH_MAX
 from hub.corrections.rows import Correction, Kind, Line, StoredExchange
 from hub.errors import ConflictError
@@ -39,7 +41,10 @@ async def enforce(tx: Transaction, found: Correction, second: str | None, now: d
         raise ConflictError("The correction that this one withdraws is no longer in force; take this one back.")
     asked = {"id": found.id, "point": found.point_id}
     await tx.run(SQL["lift_amendments"], asked)
-    await tx.run(SQL["lay_amendments"], asked)
+    try:
+        await tx.run(SQL["lay_amendments"], asked)
+    except FeatureNotSupported as refused:  # a trigger of hub/store/citus.py
+        raise ConflictError("Readings here are spread over several nodes and cannot be corrected.") from refused
     await tx.run(SQL["mark_point"], asked)
     ats = [line.at for line in await tx.all(Line, SQL["lines"], {"id": found.id, "most": BATCH_MAX + 1})]
     if ats:

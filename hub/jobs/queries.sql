@@ -4,150 +4,183 @@ SELECT id FROM organisations ORDER BY id;
 -- name: hold_rollups
 SELECT pg_advisory_xact_lock(hashtext('plantroom.rollups'));
 
+-- The series may be spread over several nodes; bookkeeping and points are not.  So no statement speaks of both, none that
+-- changes a series reads another, and what passes between them passes through the program.  See hub/store/series.py.
+-- name: on_nodes
+SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus');
+
+-- name: last_mark
+SELECT max(id) FROM (SELECT id FROM dirty_buckets ORDER BY id LIMIT %(most)s) first;
+
 -- Marks are deleted in a transaction before the one that reads samples: whatever snapshot that has, it sees the samples
 -- that were committed together with them.
--- name: gather
-WITH taken AS (
-    DELETE FROM dirty_buckets
-    WHERE id <= (SELECT max(id) FROM (SELECT id FROM dirty_buckets ORDER BY id LIMIT %(most)s) first)
-    RETURNING point_id, bucket, marked_at
-), gathered AS (
-    INSERT INTO dirty_hours (bucket, point_id, late)
-    SELECT date_bin('1 hour', bucket, '2000-01-01 00:00+00') AS hour, point_id,
-           bool_and(marked_at > bucket + interval '1 hour' + %(late_after)s)
-    FROM taken GROUP BY 1, 2
-    ON CONFLICT (bucket, point_id) DO UPDATE SET late = false WHERE dirty_hours.late AND NOT excluded.late
-)
-SELECT count(*)::int FROM taken;
+-- name: take_marks
+WITH taken AS (DELETE FROM dirty_buckets WHERE id <= %(last)s RETURNING point_id, bucket, marked_at)
+SELECT point_id, date_bin('1 hour', bucket, '2000-01-01 00:00+00') AS bucket,
+       bool_and(marked_at > bucket + interval '1 hour' + %(late_after)s) AS late, count(*)::int AS n
+FROM taken GROUP BY 1, 2;
+
+-- name: count_round
+SELECT plantroom.count_round();
+
+-- name: mark_hours
+INSERT INTO dirty_hours (bucket, point_id, late)
+SELECT * FROM unnest(%(buckets)b::timestamptz[], %(points)b::bigint[], %(late)b::boolean[])
+ON CONFLICT (bucket, point_id) DO UPDATE SET late = false WHERE dirty_hours.late AND NOT excluded.late;
 
 -- name: count_running
 SELECT count(*)::int FROM (SELECT FROM dirty_hours WHERE bucket >= %(hour)s LIMIT %(most)s) running;
 
--- name: hours_to_make
-SELECT DISTINCT s.timezone, h.bucket
-FROM (SELECT bucket, point_id FROM dirty_hours WHERE bucket < %(before)s ORDER BY bucket, point_id LIMIT %(most)s) h
-JOIN points p ON p.id = h.point_id JOIN sites s ON s.id = p.site_id;
-
--- The hour after a marked one is made too where it is there: the last reading of the one reaches into the other.  Rows are
--- taken by their place: whoever holds the lock is alone here, and a join of the list with itself grows with its square.
--- name: rebuild_hours
+-- Lists go in binary: as text a list of moments takes twenty times as long.
+-- Rows are taken by their place: whoever holds the lock is alone here, and a join of the list with itself grows with its
+-- square.
+-- name: take_hours
 WITH taken AS (
     DELETE FROM dirty_hours
     WHERE ctid = ANY(ARRAY(SELECT ctid FROM dirty_hours WHERE bucket < %(before)s ORDER BY bucket, point_id LIMIT %(most)s))
     RETURNING point_id, bucket, late
-), hours AS (
-    SELECT point_id, bucket FROM taken
-    UNION SELECT h.point_id, h.bucket FROM taken t
-          JOIN hourly h ON h.point_id = t.point_id AND h.bucket = t.bucket + interval '1 hour'
-          WHERE NOT EXISTS (SELECT FROM dirty_hours d WHERE d.point_id = h.point_id AND d.bucket = h.bucket) -- its turn comes
-), rolled AS MATERIALIZED (
-    SELECT r.* FROM (SELECT array_agg(point_id ORDER BY point_id, bucket) AS points,
-                            array_agg(bucket ORDER BY point_id, bucket) AS starts FROM hours) h
-    CROSS JOIN LATERAL plantroom.roll(h.points, h.starts, (SELECT array_agg(at + interval '1 hour' ORDER BY place)
-                                                           FROM unnest(h.starts) WITH ORDINALITY AS u (at, place))) r
-), made AS (
-    INSERT INTO hourly (point_id, bucket, n, good_n, sum, min, max, first, first_at, last, last_at, covered_s, integral, falls,
-                        late_s, late_at)
-    SELECT r.point_id, r.starts_at, r.n, r.good_n, r.sum, r.min, r.max, r.first, r.first_at, r.last, r.last_at, r.covered_s,
-           r.integral, r.falls, CASE WHEN t.late THEN r.covered_s ELSE 0 END, CASE WHEN t.late THEN now() END
-    FROM rolled r LEFT JOIN taken t ON t.point_id = r.point_id AND t.bucket = r.starts_at
-    ON CONFLICT (point_id, bucket) DO UPDATE SET n = excluded.n, good_n = excluded.good_n, sum = excluded.sum,
-        min = excluded.min, max = excluded.max, first = excluded.first, first_at = excluded.first_at, last = excluded.last,
-        last_at = excluded.last_at, covered_s = excluded.covered_s, integral = excluded.integral, falls = excluded.falls,
-        late_s = CASE WHEN excluded.late_at IS NULL THEN hourly.late_s
-                      ELSE least(hourly.late_s + greatest(excluded.covered_s - hourly.covered_s, 0), excluded.covered_s) END,
-        late_at = CASE WHEN excluded.covered_s > hourly.covered_s THEN coalesce(excluded.late_at, hourly.late_at)
-                       ELSE hourly.late_at END
-), gone AS (
-    DELETE FROM hourly h
-    USING (SELECT point_id, bucket FROM taken EXCEPT SELECT point_id, starts_at FROM rolled) g
-    WHERE h.point_id = g.point_id AND h.bucket = g.bucket
-), marked AS (
-    INSERT INTO dirty_days (day, point_id)
-    SELECT DISTINCT z.day, t.point_id
-    FROM taken t JOIN points p ON p.id = t.point_id JOIN sites s ON s.id = p.site_id
-    JOIN unnest(%(zones)s::text[], %(buckets)s::timestamptz[], %(days)s::date[]) AS z (timezone, bucket, day)
-        ON z.timezone = s.timezone AND z.bucket = t.bucket
-    ON CONFLICT DO NOTHING
 )
-SELECT point_id, bucket FROM taken;
+SELECT t.point_id, t.bucket, t.late, s.timezone
+FROM taken t LEFT JOIN points p ON p.id = t.point_id LEFT JOIN sites s ON s.id = p.site_id
+ORDER BY t.point_id, t.bucket;
 
--- name: days_to_make
-SELECT DISTINCT s.timezone, d.day
-FROM (SELECT day, point_id FROM dirty_days ORDER BY day, point_id LIMIT %(most)s) d
-JOIN points p ON p.id = d.point_id JOIN sites s ON s.id = p.site_id;
+-- name: unmarked
+SELECT h.point_id, h.bucket FROM unnest(%(points)b::bigint[], %(buckets)b::timestamptz[]) AS h (point_id, bucket)
+WHERE NOT EXISTS (SELECT FROM dirty_hours d WHERE d.point_id = h.point_id AND d.bucket = h.bucket);
 
--- name: rebuild_days
+-- name: hours_there
+SELECT h.point_id, h.bucket
+FROM unnest(%(points)b::bigint[], %(buckets)b::timestamptz[]) AS s (point_id, bucket)
+JOIN hourly h ON h.point_id = s.point_id AND h.bucket = s.bucket
+WHERE h.point_id = ANY(%(points)b::bigint[]);
+
+-- What the nodes hold is fetched before anything is made of it; one server is asked directly (hub/jobs/nodes.py).
+-- name: make_samples_here
+CREATE TEMP TABLE IF NOT EXISTS samples_here (LIKE effective_samples, PRIMARY KEY (point_id, at)) ON COMMIT DELETE ROWS;
+
+-- name: make_hours_here
+CREATE TEMP TABLE IF NOT EXISTS hours_here (LIKE hourly, PRIMARY KEY (point_id, bucket)) ON COMMIT DELETE ROWS;
+
+-- name: fetch_samples
+INSERT INTO samples_here (point_id, at, value, quality)
+SELECT e.point_id, e.at, e.value, e.quality
+FROM unnest(%(points)b::bigint[], %(starts)b::timestamptz[], %(ends)b::timestamptz[]) AS s (point_id, starts_at, ends_at)
+JOIN effective_samples e ON e.point_id = s.point_id AND e.at >= s.starts_at AND e.at < s.ends_at
+WHERE e.point_id = ANY(%(points)b::bigint[]) AND e.at >= %(first)s AND e.at < %(past)s;
+
+-- name: fetch_hours
+INSERT INTO hours_here
+SELECT h.*
+FROM unnest(%(points)b::bigint[], %(starts)b::timestamptz[], %(ends)b::timestamptz[]) AS s (point_id, starts_at, ends_at)
+JOIN hourly h ON h.point_id = s.point_id AND h.bucket >= s.starts_at AND h.bucket < s.ends_at
+WHERE h.point_id = ANY(%(points)b::bigint[]) AND h.bucket >= %(first)s AND h.bucket < %(past)s;
+
+-- Hours of points.  The sub-select keeps the function whole: drawn into the statement it is planned worse.
+-- name: roll
+SELECT r.point_id, r.starts_at, r.n, r.good_n, r.sum, r.min, r.max, r.first, r.first_at, r.last, r.last_at, r.covered_s,
+       r.integral, r.falls
+FROM (SELECT %(points)b::bigint[] AS points, %(starts)b::timestamptz[] AS starts) s
+CROSS JOIN LATERAL plantroom.roll_here(s.points, s.starts, (SELECT array_agg(at + interval '1 hour' ORDER BY place)
+                                                            FROM unnest(s.starts) WITH ORDINALITY AS u (at, place))) r;
+
+-- name: put_hours
+INSERT INTO hourly (point_id, bucket, n, good_n, sum, min, max, first, first_at, last, last_at, covered_s, integral, falls,
+                    late_s, late_at)
+SELECT point_id, starts_at, n, good_n, sum, min, max, first, first_at, last, last_at, covered_s, integral, falls,
+       CASE WHEN late THEN covered_s ELSE 0 END, CASE WHEN late THEN now() END
+FROM unnest(%(point_id)b::bigint[], %(starts_at)b::timestamptz[], %(n)b::int[], %(good_n)b::int[], %(sum)b::float8[],
+            %(min)b::float8[], %(max)b::float8[], %(first)b::float8[], %(first_at)b::timestamptz[], %(last)b::float8[],
+            %(last_at)b::timestamptz[], %(covered_s)b::float8[], %(integral)b::float8[], %(falls)b::int[], %(late)b::boolean[])
+     AS r (point_id, starts_at, n, good_n, sum, min, max, first, first_at, last, last_at, covered_s, integral, falls, late)
+ON CONFLICT (point_id, bucket) DO UPDATE SET n = excluded.n, good_n = excluded.good_n, sum = excluded.sum,
+    min = excluded.min, max = excluded.max, first = excluded.first, first_at = excluded.first_at, last = excluded.last,
+    last_at = excluded.last_at, covered_s = excluded.covered_s, integral = excluded.integral, falls = excluded.falls,
+    late_s = CASE WHEN excluded.late_at IS NULL THEN hourly.late_s
+                  ELSE least(hourly.late_s + greatest(excluded.covered_s - hourly.covered_s, 0), excluded.covered_s) END,
+    late_at = CASE WHEN excluded.covered_s > hourly.covered_s THEN coalesce(excluded.late_at, hourly.late_at)
+                   ELSE hourly.late_at END;
+
+-- name: drop_hours
+DELETE FROM hourly WHERE point_id = %(point)s AND bucket = ANY(%(keys)b::timestamptz[]);
+
+-- name: mark_days
+INSERT INTO dirty_days (day, point_id)
+SELECT * FROM unnest(%(days)b::date[], %(points)b::bigint[])
+ON CONFLICT DO NOTHING;
+
+-- name: take_days
 WITH taken AS (
     DELETE FROM dirty_days
     WHERE ctid = ANY(ARRAY(SELECT ctid FROM dirty_days ORDER BY day, point_id LIMIT %(most)s))
     RETURNING point_id, day
-), days AS MATERIALIZED (
-    SELECT t.point_id, t.day, z.starts_at, z.ends_at,
-           date_bin('1 hour', z.starts_at + interval '1 hour' - interval '1 microsecond', '2000-01-01 00:00+00') AS first_hour,
-           date_bin('1 hour', z.ends_at, '2000-01-01 00:00+00') AS past_hour
-    FROM taken t JOIN points p ON p.id = t.point_id JOIN sites s ON s.id = p.site_id
-    JOIN unnest(%(zones)s::text[], %(days)s::date[], %(starts)s::timestamptz[], %(ends)s::timestamptz[])
-        AS z (timezone, day, starts_at, ends_at) ON z.timezone = s.timezone AND z.day = t.day
-), cut AS ( -- pieces of hours that midnight cuts
-    SELECT point_id, day, starts_at, first_hour AS ends_at, starts_at AS since, ends_at AS until
-    FROM days WHERE starts_at < first_hour
-    UNION ALL SELECT point_id, day, past_hour, ends_at, starts_at, ends_at FROM days WHERE past_hour < ends_at
+)
+SELECT t.point_id, t.day, s.timezone
+FROM taken t LEFT JOIN points p ON p.id = t.point_id LEFT JOIN sites s ON s.id = p.site_id
+ORDER BY t.point_id, t.day;
+
+-- Days of whole hours and of the pieces of hours that midnight cuts.
+-- name: merge_days
+WITH days AS MATERIALIZED (
+    SELECT * FROM unnest(%(points)b::bigint[], %(days)b::date[], %(sinces)b::timestamptz[], %(untils)b::timestamptz[],
+                         %(starts)b::timestamptz[], %(ends)b::timestamptz[])
+                  AS d (point_id, day, since, until, first_hour, past_hour)
 ), parts AS (
     SELECT d.point_id, d.day, h.bucket AS starts_at, h.n, h.good_n, h.sum, h.min, h.max, h.first, h.first_at, h.last, h.last_at,
-           h.covered_s, h.integral, h.falls, h.late_s, d.starts_at AS since, d.ends_at AS until
-    FROM days d JOIN hourly h ON h.point_id = d.point_id AND h.bucket >= d.first_hour AND h.bucket < d.past_hour
+           h.covered_s, h.integral, h.falls, h.late_s, d.since, d.until
+    FROM days d JOIN hours_here h ON h.point_id = d.point_id AND h.bucket >= d.first_hour AND h.bucket < d.past_hour
     UNION ALL
-    SELECT c.point_id, c.day, r.starts_at, r.n, r.good_n, r.sum, r.min, r.max, r.first, r.first_at, r.last, r.last_at,
-           r.covered_s, r.integral, r.falls, 0, c.since, c.until
-    FROM (SELECT array_agg(point_id ORDER BY point_id, starts_at) AS points, array_agg(starts_at ORDER BY point_id, starts_at) AS starts,
-                 array_agg(ends_at ORDER BY point_id, starts_at) AS ends FROM cut) a
-    CROSS JOIN LATERAL plantroom.roll(a.points, a.starts, a.ends) r
-    JOIN cut c ON c.point_id = r.point_id AND c.starts_at = r.starts_at
+    SELECT d.point_id, d.day, r.starts_at, r.n, r.good_n, r.sum, r.min, r.max, r.first, r.first_at, r.last, r.last_at,
+           r.covered_s, r.integral, r.falls, 0, d.since, d.until
+    FROM plantroom.roll_here(%(cut_points)b::bigint[], %(cut_starts)b::timestamptz[], %(cut_ends)b::timestamptz[]) r
+    JOIN unnest(%(cut_points)b::bigint[], %(cut_starts)b::timestamptz[], %(cut_days)b::date[]) AS c (point_id, starts_at, day)
+        ON c.point_id = r.point_id AND c.starts_at = r.starts_at
+    JOIN days d ON d.point_id = c.point_id AND d.day = c.day
 ), ordered AS (
     SELECT *, lag(last) OVER (PARTITION BY point_id, day, good_n > 0 ORDER BY starts_at) AS last_before FROM parts
-), merged AS MATERIALIZED (
-    SELECT point_id, day, since, until, sum(n)::int AS n, sum(good_n)::int AS good_n, sum(sum) AS sum, min(min) AS min, max(max) AS max,
-           (array_agg(first ORDER BY starts_at) FILTER (WHERE good_n > 0))[1] AS first, min(first_at) AS first_at,
-           (array_agg(last ORDER BY starts_at DESC) FILTER (WHERE good_n > 0))[1] AS last, max(last_at) AS last_at,
-           sum(covered_s) AS covered_s, sum(integral) AS integral,
-           (sum(falls) + count(*) FILTER (WHERE first < last_before))::int AS falls, sum(late_s) AS late_s
-    FROM ordered GROUP BY point_id, day, since, until
-), made AS (
-    INSERT INTO daily (point_id, day, starts_at, ends_at, n, good_n, sum, min, max, first, first_at, last, last_at, covered_s,
-                       integral, falls, late_s)
-    SELECT point_id, day, since, until, n, good_n, sum, min, max, first, first_at, last, last_at, covered_s, integral, falls, late_s
-    FROM merged
-    ON CONFLICT (point_id, day) DO UPDATE SET starts_at = excluded.starts_at, ends_at = excluded.ends_at, n = excluded.n,
-        good_n = excluded.good_n, sum = excluded.sum, min = excluded.min, max = excluded.max, first = excluded.first,
-        first_at = excluded.first_at, last = excluded.last, last_at = excluded.last_at, covered_s = excluded.covered_s,
-        integral = excluded.integral, falls = excluded.falls, late_s = excluded.late_s
-), gone AS (
-    DELETE FROM daily d USING (SELECT point_id, day FROM taken EXCEPT SELECT point_id, day FROM merged) g
-    WHERE d.point_id = g.point_id AND d.day = g.day
 )
-SELECT count(*)::int AS n FROM taken;
+SELECT point_id, day, since AS starts_at, until AS ends_at, sum(n)::int AS n, sum(good_n)::int AS good_n, sum(sum) AS sum,
+       min(min) AS min, max(max) AS max,
+       (array_agg(first ORDER BY starts_at) FILTER (WHERE good_n > 0))[1] AS first, min(first_at) AS first_at,
+       (array_agg(last ORDER BY starts_at DESC) FILTER (WHERE good_n > 0))[1] AS last, max(last_at) AS last_at,
+       sum(covered_s) AS covered_s, sum(integral) AS integral,
+       (sum(falls) + count(*) FILTER (WHERE first < last_before))::int AS falls, sum(late_s) AS late_s
+FROM ordered GROUP BY point_id, day, since, until;
 
--- A zone lies within a day of UTC: the days beside are marked too, and days without a reading get no row.
--- name: recut_days
-WITH site AS (
-    SELECT site_id, after_point FROM dirty_zones ORDER BY site_id LIMIT 1 FOR UPDATE
-), chosen AS (
-    SELECT p.id FROM points p JOIN site ON p.site_id = site.site_id AND p.id > site.after_point ORDER BY p.id LIMIT %(most)s
-), gone AS (
-    DELETE FROM daily d USING chosen WHERE d.point_id = chosen.id
-), marked AS (
-    INSERT INTO dirty_days (day, point_id)
-    SELECT DISTINCT (h.bucket AT TIME ZONE 'UTC')::date + beside, h.point_id
-    FROM hourly h JOIN chosen ON chosen.id = h.point_id CROSS JOIN generate_series(-1, 1) beside
-    ON CONFLICT DO NOTHING
-), further AS (
-    UPDATE dirty_zones z SET after_point = (SELECT max(id) FROM chosen) FROM site
-    WHERE z.site_id = site.site_id AND EXISTS (SELECT FROM chosen)
-), done AS (
-    DELETE FROM dirty_zones z USING site WHERE z.site_id = site.site_id AND NOT EXISTS (SELECT FROM chosen)
-)
-SELECT count(*)::int FROM site;
+-- name: put_days
+INSERT INTO daily (point_id, day, starts_at, ends_at, n, good_n, sum, min, max, first, first_at, last, last_at, covered_s,
+                   integral, falls, late_s)
+SELECT *
+FROM unnest(%(point_id)b::bigint[], %(day)b::date[], %(starts_at)b::timestamptz[], %(ends_at)b::timestamptz[], %(n)b::int[],
+            %(good_n)b::int[], %(sum)b::float8[], %(min)b::float8[], %(max)b::float8[], %(first)b::float8[],
+            %(first_at)b::timestamptz[], %(last)b::float8[], %(last_at)b::timestamptz[], %(covered_s)b::float8[],
+            %(integral)b::float8[], %(falls)b::int[], %(late_s)b::float8[])
+ON CONFLICT (point_id, day) DO UPDATE SET starts_at = excluded.starts_at, ends_at = excluded.ends_at, n = excluded.n,
+    good_n = excluded.good_n, sum = excluded.sum, min = excluded.min, max = excluded.max, first = excluded.first,
+    first_at = excluded.first_at, last = excluded.last, last_at = excluded.last_at, covered_s = excluded.covered_s,
+    integral = excluded.integral, falls = excluded.falls, late_s = excluded.late_s;
+
+-- name: drop_days
+DELETE FROM daily WHERE point_id = %(point)s AND day = ANY(%(keys)b::date[]);
+
+-- name: next_zone
+SELECT site_id, after_point FROM dirty_zones ORDER BY site_id LIMIT 1 FOR UPDATE;
+
+-- name: points_of_zone
+SELECT array_agg(id ORDER BY id)
+FROM (SELECT id FROM points WHERE site_id = %(site)s AND id > %(after)s ORDER BY id LIMIT %(most)s) next;
+
+-- name: drop_all_days
+DELETE FROM daily WHERE point_id = ANY(%(points)b::bigint[]);
+
+-- name: utc_days
+SELECT point_id, array_agg(DISTINCT (bucket AT TIME ZONE 'UTC')::date) AS days
+FROM hourly WHERE point_id = ANY(%(points)b::bigint[]) GROUP BY point_id;
+
+-- name: pass_points
+UPDATE dirty_zones SET after_point = %(last)s WHERE site_id = %(site)s;
+
+-- name: end_zone
+DELETE FROM dirty_zones WHERE site_id = %(site)s;
 
 -- name: drop_quarantine
 DELETE FROM quarantine WHERE id <= (SELECT max(id) FROM quarantine) - %(most)s::bigint;

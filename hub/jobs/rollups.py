@@ -6,23 +6,16 @@ days that they touch; days are made from hours and, where midnight cuts an hour,
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from typing import Any
-from zoneinfo import ZoneInfo
 
-from hub.jobs.rows import Made, ZoneDay, ZoneHour
-from hub.metering.marks import mark
-from hub.metering.rows import Mark
+from hub.jobs import rolled_days, rolled_hours
+from hub.jobs.nodes import on_nodes
+from hub.jobs.rows import MarkedHour
 from hub.store.database import Database, Role, Transaction
 from hub.store.sql import queries
-from rules.meter.rollup import bounds, days_of
 
 SQL = queries(__package__)
 
 MARKS_PER_ROUND = 200_000
-HOURS_PER_ROUND = 5_000
-DAYS_PER_ROUND = 5_000
-POINTS_PER_ROUND = 100  # of a site whose time zone was changed
 ROUNDS_MAX = 40  # per run: a backfill is worked off without holding a transaction open for long
 RUNNING_HOURS_MOST = 20_000  # on a hub with more points the running hour is made when it is over
 LATE_AFTER = timedelta(minutes=15)  # an hour that only gets readings so long after its end has been filled in
@@ -34,13 +27,11 @@ Step = Callable[[Transaction], Awaitable[int]]
 async def rebuild(database: Database, before: datetime = END_OF_TIME) -> int:
     """Make the marked hours that start before ``before`` again, and their days; give how many hours that were."""
     await gather(database)
-    await _rounds(database, _recut)
-
-    async def hours(tx: Transaction) -> int:
-        return await _hours(tx, before)
-
-    made = await _rounds(database, hours)
-    await _rounds(database, _days)
+    async with database.transaction(None, role=Role.INGEST) as tx:
+        spread = await on_nodes(tx)
+    await _rounds(database, rolled_days.recut)
+    made = await _rounds(database, lambda tx: rolled_hours.make(tx, before, spread=spread))
+    await _rounds(database, lambda tx: rolled_days.make(tx, spread=spread))
     return made
 
 
@@ -55,12 +46,22 @@ async def rebuild_running(database: Database, now: datetime) -> int:
 
 async def gather(database: Database) -> int:
     """Let each marked hour stand once; give how many marks there were."""
+    return await _rounds(database, _gather)
 
-    async def marks(tx: Transaction) -> int:
-        found: int = await tx.value(SQL["gather"], {"most": MARKS_PER_ROUND, "late_after": LATE_AFTER})
-        return found
 
-    return await _rounds(database, marks)
+async def _gather(tx: Transaction) -> int:
+    last: int | None = await tx.value(SQL["last_mark"], {"most": MARKS_PER_ROUND})
+    if last is None:
+        return 0
+    taken = await tx.all(MarkedHour, SQL["take_marks"], {"last": last, "late_after": LATE_AFTER})
+    await tx.run(SQL["count_round"])
+    asked = {
+        "buckets": [one.bucket for one in taken],
+        "points": [one.point_id for one in taken],
+        "late": [one.late for one in taken],
+    }
+    await tx.run(SQL["mark_hours"], asked)
+    return sum(one.n for one in taken)
 
 
 async def _rounds(database: Database, step: Step) -> int:
@@ -74,41 +75,3 @@ async def _rounds(database: Database, step: Step) -> int:
         if did == 0:
             break
     return done
-
-
-async def _hours(tx: Transaction, before: datetime) -> int:
-    asked: dict[str, Any] = {"before": before, "most": HOURS_PER_ROUND}
-    touched = [
-        (hour.timezone, hour.bucket, day)
-        for hour in await tx.all(ZoneHour, SQL["hours_to_make"], asked)
-        for day in days_of(hour.bucket, _zone(hour.timezone))
-    ]
-    zones, buckets, days = zip(*touched, strict=True) if touched else ((), (), ())
-    asked |= {"zones": [*zones], "buckets": [*buckets], "days": [*days]}
-    made = await tx.all(Mark, SQL["rebuild_hours"], asked, afresh=True)
-    await mark(tx, made)
-    return len(made)
-
-
-async def _days(tx: Transaction) -> int:
-    asked: dict[str, Any] = {"most": DAYS_PER_ROUND}
-    found = await tx.all(ZoneDay, SQL["days_to_make"], asked)
-    cut = [bounds(one.day, _zone(one.timezone)) for one in found]
-    asked |= {
-        "zones": [one.timezone for one in found],
-        "days": [one.day for one in found],
-        "starts": [period.start for period in cut],
-        "ends": [period.end for period in cut],
-    }
-    return sum(made.n for made in await tx.all(Made, SQL["rebuild_days"], asked, afresh=True))
-
-
-async def _recut(tx: Transaction) -> int:
-    """Drop and mark the days of some points of a site whose time zone was changed."""
-    done: int | None = await tx.value(SQL["recut_days"], {"most": POINTS_PER_ROUND})
-    return done or 0
-
-
-@cache
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)

@@ -197,8 +197,9 @@ LIMIT %(most)s;
 -- name: complete_devices
 WITH known AS MATERIALIZED (
     SELECT p.id, p.device_id, f.day AS first_day, f.first_at FROM points p
-    CROSS JOIN LATERAL (SELECT day, coalesce(first_at, starts_at) AS first_at FROM daily_readings r WHERE r.point_id = p.id
-                        ORDER BY day LIMIT 1) f
+    CROSS JOIN LATERAL (SELECT r.point_id, min(r.day) AS day,
+                               (array_agg(coalesce(r.first_at, r.starts_at) ORDER BY r.day))[1] AS first_at
+                        FROM daily_readings r WHERE r.point_id = p.id GROUP BY r.point_id) f
     WHERE p.site_id = %(site)s AND (%(device)s::uuid IS NULL OR p.device_id = %(device)s)
 )
 SELECT d.id AS device_id, d.code AS device, d.name_zh, d.name_en, g.code AS gateway, z.place::int AS place,
@@ -208,15 +209,17 @@ FROM known k JOIN devices d ON d.id = k.device_id JOIN gateways g ON g.id = d.ga
 JOIN unnest(%(days)s::date[], %(starts)s::timestamptz[], %(ends)s::timestamptz[]) WITH ORDINALITY AS z (day, starts_at, ends_at, place)
     ON z.day >= k.first_day
 CROSS JOIN LATERAL (SELECT greatest(date_part('epoch', z.ends_at - greatest(z.starts_at, k.first_at)), 0) AS seconds) e
-LEFT JOIN daily_readings r ON r.point_id = k.id AND r.day = z.day
+LEFT JOIN (SELECT point_id, day, covered_s, late_s, n, good_n FROM daily_readings
+           WHERE site_id = %(site)s AND day = ANY(%(days)s::date[])) r ON r.point_id = k.id AND r.day = z.day
 GROUP BY d.id, d.code, d.name_zh, d.name_en, g.code, z.place
 ORDER BY g.code, d.code, z.place;
 
 -- name: complete_points
 WITH known AS MATERIALIZED (
     SELECT p.id, p.code, p.measure, p.kind, p.unit, p.device_id, f.day AS first_day, f.first_at FROM points p
-    CROSS JOIN LATERAL (SELECT day, coalesce(first_at, starts_at) AS first_at FROM daily_readings r WHERE r.point_id = p.id
-                        ORDER BY day LIMIT 1) f
+    CROSS JOIN LATERAL (SELECT r.point_id, min(r.day) AS day,
+                               (array_agg(coalesce(r.first_at, r.starts_at) ORDER BY r.day))[1] AS first_at
+                        FROM daily_readings r WHERE r.point_id = p.id GROUP BY r.point_id) f
     WHERE p.site_id = %(site)s AND (%(device)s::uuid IS NULL OR p.device_id = %(device)s)
       AND (%(point)s::text IS NULL OR p.code = %(point)s)
 )
@@ -227,7 +230,8 @@ FROM known k JOIN devices d ON d.id = k.device_id JOIN gateways g ON g.id = d.ga
 JOIN unnest(%(days)s::date[], %(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS z (day, starts_at, ends_at)
     ON z.day >= k.first_day
 CROSS JOIN LATERAL (SELECT greatest(date_part('epoch', z.ends_at - greatest(z.starts_at, k.first_at)), 0) AS seconds) e
-LEFT JOIN daily_readings r ON r.point_id = k.id AND r.day = z.day
+LEFT JOIN (SELECT point_id, day, covered_s, late_s, n, good_n FROM daily_readings
+           WHERE site_id = %(site)s AND day = ANY(%(days)s::date[])) r ON r.point_id = k.id AND r.day = z.day
 GROUP BY k.id, k.code, k.measure, d.code, g.code, k.first_at
 ORDER BY g.code, d.code, k.code;
 

@@ -44,7 +44,20 @@ _TABLES = b"SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnames
 _LEAVES = b"SELECT relid::regclass::text FROM pg_partition_tree(%s) WHERE isleaf"
 _APPLIED = b"SELECT number FROM public.schema_migrations"
 _RUN = b"SELECT nodename || ':' || nodeport, success, result FROM run_command_on_workers(%s)"
+_AMENDED = b"SELECT EXISTS (SELECT FROM public.amendments)"
 _CAN_READ = "SELECT pg_has_role('plantroom_app', 'plantroom_reader', 'USAGE')"
+
+# On one server amendments overlay the samples by a union, and a sub-select for each row.  Citus would fetch all samples
+# for that; on nodes the views show the samples alone, and there are no amendments that would have to lie over them.
+PLAIN = (
+    b"""CREATE OR REPLACE VIEW public.readings WITH (security_barrier) AS
+    SELECT p.organisation_id, p.site_id, p.device_id, s.point_id, p.code AS point, s.at, s.value, s.quality
+    FROM public.points p JOIN public.samples s ON s.point_id = p.id""",
+    b"""CREATE OR REPLACE VIEW public.effective_samples WITH (security_invoker = true) AS
+    SELECT point_id, at, value, quality FROM public.samples""",
+    b"""CREATE OR REPLACE TRIGGER on_nodes BEFORE INSERT ON public.amendments
+    FOR EACH ROW EXECUTE FUNCTION plantroom.refuse_on_nodes()""",
+)
 
 
 class SpreadError(Exception):
@@ -78,6 +91,13 @@ def unreadable(connection: Connection) -> list[str]:
     return [cast("str", node) for node, success, result in rows if not success or result not in ("t", "true")]
 
 
+def amended(connection: Connection) -> bool:
+    """Whether corrections lie over readings, of whatever organisation: for a moment no policy holds the owner back."""
+    with connection.transaction(force_rollback=True):
+        connection.execute(b"ALTER TABLE public.amendments NO FORCE ROW LEVEL SECURITY")
+        return bool(_value(connection, _AMENDED))
+
+
 def distribute(owner_dsn: str, progress: Progress = lambda _: None, shards: int = SHARDS) -> list[str]:
     """Spread the series and open the workers to our roles; give the tables that were moved now.
 
@@ -91,6 +111,7 @@ def distribute(owner_dsn: str, progress: Progress = lambda _: None, shards: int 
         for role in SPEAKERS:
             _said(connection, sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(role)), "allow sign-in")
         _on_workers(connection, _exist(), progress)
+        _show_samples(connection)
         moved = [table for table in tables if table not in spread(connection)]
         for table in tables:
             progress(f"{table}: {_spread_one(connection, table, tables[0], shards) if table in moved else 'is spread'}")
@@ -145,7 +166,19 @@ def _check(connection: Connection) -> list[str]:
     missing = {one.number for one in migrations()} - {row[0] for row in connection.execute(_APPLIED)}
     if missing:
         raise SpreadError(f"{len(missing)} migrations are missing; run 'plantroom hub migrate' first.")
+    if amended(connection):
+        raise SpreadError(
+            "People have corrected readings here, and corrections cannot lie over readings on several nodes; stay with "
+            "one server and its replicas."
+        )
     return series_here(connection)
+
+
+def _show_samples(connection: Connection) -> None:
+    with connection.transaction():
+        connection.execute(b"SET LOCAL citus.enable_ddl_propagation TO off")  # the views stay on the coordinator
+        for statement in PLAIN:
+            connection.execute(statement)
 
 
 def spread_statements(table: str, first: str, shards: int) -> list[sql.Composed]:

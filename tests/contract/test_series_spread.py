@@ -9,9 +9,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.errors import FeatureNotSupported
 
+from hub.jobs import nodes
 from hub.store import citus
-from hub.store.series import POINT, SERIES
+from hub.store.series import BOOKKEEPING, POINT, SERIES
 from hub.store.sql import queries
 from tests.builders import Dsns
 
@@ -48,6 +50,7 @@ def _about_series() -> Iterator[tuple[str, str]]:
 
 NOT_ON_NODES = {  # stated in ARCHITECTURE.md, "Limits of this version"
     "hub.corrections.due": "the list of counters to be read by hand wants the newest hour of each, a LIMIT for each",
+    "hub.readings.gaps": "each stretch without readings wants the reading before and the one after, a LIMIT for each",
 }
 ABOUT_SERIES = sorted(one for one in _about_series() if one[0] not in NOT_ON_NODES)
 
@@ -55,7 +58,7 @@ ABOUT_SERIES = sorted(one for one in _about_series() if one[0] not in NOT_ON_NOD
 def test_the_list_of_series_names_every_table_of_points_without_a_policy(schema: Dsns) -> None:
     with psycopg.connect(schema.owner) as connection:
         found = {row[0] for row in connection.execute(WITHOUT_POLICY)}
-        assert found == set(citus.series_here(connection))
+        assert found == {*citus.series_here(connection), *BOOKKEEPING} - {"dirty_zones"}  # which is of sites
     assert {"samples", "latest", "hourly", "dirty_buckets"} <= found
 
 
@@ -76,7 +79,7 @@ def test_the_queries_about_series_are_found() -> None:
     assert {
         "hub.ingest.move_latest",
         "hub.ingest.store_staged",
-        "hub.jobs.rebuild_hours",
+        "hub.jobs.put_hours",
         "hub.readings.series",
     } <= names
 
@@ -127,3 +130,28 @@ def test_what_runs_on_the_workers_may_run_twice(schema: Dsns) -> None:
 def test_a_server_without_citus_is_refused_with_a_sentence(schema: Dsns) -> None:
     with pytest.raises(citus.SpreadError, match="has no Citus: CREATE EXTENSION citus"):
         citus.distribute(schema.owner)
+
+
+def test_on_nodes_readings_are_the_samples_and_cannot_be_corrected(schema: Dsns) -> None:
+    with psycopg.connect(schema.owner) as connection:
+        for statement in citus.PLAIN * 2:
+            connection.execute(statement)
+        shown = connection.execute("SELECT pg_get_viewdef('readings'), pg_get_viewdef('effective_samples')").fetchone()
+        assert "amendments" not in str(shown)
+        with pytest.raises(FeatureNotSupported, match="cannot be corrected"):
+            connection.execute("INSERT INTO amendments VALUES (gen_random_uuid(), 1, now(), 1, 192, gen_random_uuid())")
+        connection.rollback()
+
+
+@pytest.mark.parametrize("name", ["roll", "merge_days"])
+def test_on_nodes_what_is_made_of_series_is_asked_of_what_was_fetched(name: str) -> None:
+    assert not re.search(ANY, nodes.statement(name, spread=True).decode())
+    assert "_here" not in nodes.statement(name, spread=False).decode()
+
+
+@pytest.mark.parametrize("name", sorted(queries("hub.jobs")))
+def test_no_statement_of_the_rollups_mixes_series_and_what_stays(name: str) -> None:
+    said = re.sub(r"--[^\n]*", "", queries("hub.jobs")[name].decode())
+    if re.search(rf"(?:FROM|JOIN|INTO|UPDATE)\s+{ANY}", said):
+        assert not re.search(rf"(?:FROM|JOIN|INTO|UPDATE)\s+(?:points|sites|{'|'.join(BOOKKEEPING)})\b", said)
+        assert "ctid" not in said

@@ -10,6 +10,7 @@ import pytest
 from hub.corrections import service as corrections
 from hub.corrections.rows import Kind
 from hub.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
+from hub.store import citus
 from hub.store.database import Database
 from tests.builders import Park
 from tests.correcting import BILLED, DAY, FREE, NOW, Desk, faces, staff, wish
@@ -103,6 +104,7 @@ async def test_a_withdrawn_correction_leaves_the_one_before_it_and_both_stay_on_
     assert stages[second.number] == ("withdrawn", third.number)
     with psycopg.connect(desk.park.dsns.owner) as owner:
         assert owner.execute("SELECT count(*) FROM amendments").fetchone() == (0,)
+        assert not citus.amended(owner)
         assert owner.execute("SELECT bool_or(amended) FROM points").fetchone() == (False,)
         assert owner.execute("SELECT count(*) FROM correction_lines").fetchone() == (4,)
     with pytest.raises(ConflictError, match="in force"):
@@ -237,5 +239,16 @@ async def test_what_holds_can_be_made_again_from_the_corrections(desk: Desk) -> 
                WHERE c.state = 'in_force' AND c.kind <> 'withdraw' AND l.quality IS NOT NULL
                ORDER BY c.point_id, l.at, c.in_force_at DESC, c.number DESC"""
         ).fetchall()
+        assert citus.amended(owner)
     assert held == again
     assert len(held) == 3
+
+
+async def test_where_readings_are_spread_over_nodes_a_correction_is_refused_with_a_sentence(desk: Desk) -> None:
+    desk.put(FREE, faces(20, 0.5, 2))
+    with psycopg.connect(desk.park.dsns.owner) as owner:
+        for statement in citus.PLAIN:
+            owner.execute(statement)
+    with pytest.raises(ConflictError, match="several nodes"):
+        await desk.propose(wish(Kind.REPLACE, FREE, DAY, value=21))
+    assert await desk.series(FREE) == faces(20, 0.5, 2)

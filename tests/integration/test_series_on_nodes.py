@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -18,7 +19,7 @@ from hub.alarms.definitions import load
 from hub.alarms.judgement import judge
 from hub.alarms.rows import Change
 from hub.ingest import storage
-from hub.ingest.samples import columns, micros
+from hub.ingest.samples import Columns, micros
 from hub.jobs import rollups
 from hub.readings import service as readings
 from hub.store import citus
@@ -48,7 +49,7 @@ async def kept(request: pytest.FixtureRequest, dsns: Dsns) -> AsyncIterator[Kept
     park = CLUSTER_PARK[0] if where is not dsns and CLUSTER_PARK else await register_park(database, where, site_file())
     with psycopg.connect(where.owner) as connection:  # a cluster is used by one test after the other
         connection.execute("DELETE FROM dirty_buckets")
-        for table in ("samples", "latest", "hourly"):
+        for table in ("samples", "latest", "hourly", "daily"):
             connection.execute(f"DELETE FROM {table} WHERE point_id = ANY(%s)".encode(), [list(park.points.values())])
     await _ingest(database, park, 0)
     if where is not dsns:
@@ -65,15 +66,19 @@ def _cluster() -> Dsns:
     return Dsns(DSN, make_conninfo(DSN, user="plantroom_hub", password=PASSWORD, options=""))
 
 
+def _columns(rows: list[tuple[int, datetime, float]]) -> Columns:
+    """Give good readings as ingest holds them."""
+    points, ats, values = zip(*sorted(rows), strict=True)
+    n = len(rows)
+    at = np.array([micros(one) for one in ats])
+    return Columns(np.array(points), at, np.array(values), np.full(n, GOOD, np.int16), np.ones(n, bool))
+
+
 async def _ingest(database: Database, park: Park, hour: int) -> dict[int, datetime | None]:
     """Store six readings of two points from an hour on, as ingest does; give which points moved on."""
     at = [START + timedelta(hours=hour, minutes=10 * n) for n in range(6)]
-    rows = [
-        (park.points[code], micros(one), 10.0 * hour + n, GOOD, True)
-        for code in (CODE, OTHER)
-        for n, one in enumerate(at)
-    ]
-    samples = columns(rows)
+    rows = [(park.points[code], one, 10.0 * hour + n) for code in (CODE, OTHER) for n, one in enumerate(at)]
+    samples = _columns(rows)
     weeks = await storage.make_weeks(database, samples, ())
     assert weeks
     async with database.transaction(None, SYSTEM, Role.INGEST) as tx:
@@ -125,7 +130,7 @@ async def test_readings_are_judged_in_the_transaction_that_stores_them(kept: Kep
     database, park = kept
     at = START + timedelta(days=22)
     point = park.points[CODE]
-    samples = columns([(point, micros(at), 7.0, GOOD, True)])
+    samples = _columns([(point, at, 7.0)])
     await storage.make_weeks(database, samples, ())
     async with database.transaction(None, SYSTEM, Role.INGEST) as tx:
         await storage.store(tx, samples)
