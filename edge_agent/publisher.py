@@ -219,6 +219,8 @@ class Publisher:
         self._rebirth_due = False
         self._report_s = now_s + REPORT_EVERY_S
         certified = self._renewal is not None
+        if self._renewal is not None:
+            self._renewal.born()
         spool = self._spool
         born = births.node_birth(
             at, self._bd_seq, spool.identity, spool.committed, certified=certified, before=spool.before, version=VERSION

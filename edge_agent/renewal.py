@@ -45,6 +45,10 @@ class Renewal:
         said = {topics.CERTIFICATE_HELD: asked.held, topics.CERTIFICATE_PROOF: asked.proof}
         return (births.certificate_request(now, asked.request, said),)
 
+    def born(self) -> None:
+        """Ask anew: whoever wants all births again has not understood what was said since the last ones."""
+        self._asked_at = None
+
     def take(self, pem: str, now: datetime) -> bool:
         """Take a certificate that came into use; whether it is right, and so the connection is made anew."""
         try:

@@ -23,7 +23,7 @@ SQL = queries(__package__)
 GIVEN = frozenset(
     {
         Right.DO_ORDERS, Right.COMMAND_POINTS, Right.SEE_OWN_PAPERS, Right.SEE_STILLS, Right.SEE_BADGES,
-        Right.ADD_STILLS,
+        Right.ADD_STILLS, Right.IMPORT_READINGS,
     }
 )  # fmt: skip
 NOT_ONES_OWN = "Nobody changes his own roles or closes his own account; ask another administrator."

@@ -22,6 +22,7 @@ REMEMBER = timedelta(minutes=1)  # rules by date, profiles and roles may change
 SPREAD = 16  # devices are asked for again a few at a time
 HALF = 0.5
 FOREVER_S = 1e10
+NEVER_US = -(2**62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +144,8 @@ class Attention:
         again = REMEMBER.total_seconds() * (1 + place % SPREAD / SPREAD)
         self._until[place] = now[0].timestamp() + again
         self._silent[place] = min(rest.silent_s, FOREVER_S) / 2 * 1e6  # half: while a batch commits, time goes on
-        ago = timedelta.max if rest.heard_at is None else now[0] - rest.heard_at
-        self._heard[place] = now[1] - ago // timedelta(microseconds=1)
+        heard_us = None if rest.heard_at is None else now[1] - (now[0] - rest.heard_at) // timedelta(microseconds=1)
+        self._heard[place] = NEVER_US if heard_us is None else heard_us
         known = len(self._slots)
         for measure, point in points.items():
             slot = self._slots.setdefault(point, len(self._slots))

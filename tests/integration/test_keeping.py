@@ -33,7 +33,11 @@ def rows(park: Park, query: str, *asked: object) -> list[tuple[Any, ...]]:
 def put(park: Park, points: Sequence[int], since: datetime, n: int = 60, *, every: str = "1 min") -> None:
     """Store n readings of each point, as they come: by time."""
     with psycopg.connect(park.dsns.owner) as connection:
-        connection.execute("SELECT plantroom.ensure_week(%s)", [since.date()])
+        for steps in (0, n - 1):  # they may reach into another week
+            connection.execute(
+                "SELECT plantroom.ensure_week(((%s::timestamptz + %s * %s::interval) AT TIME ZONE 'UTC')::date)",
+                [since, steps, every],
+            )
         connection.execute(
             """INSERT INTO samples SELECT p, %s + i * %s::interval, i, 192
                FROM generate_series(0, %s) i, unnest(%s::bigint[]) p ORDER BY i ON CONFLICT DO NOTHING""",
@@ -249,7 +253,7 @@ async def test_the_database_itself_refuses_to_remove_what_is_young(
 
 
 async def test_a_part_is_only_what_is_listed_and_only_ingest_may_ask(database: Database, park: Park) -> None:
-    put(park, [park.points[LEVEL]], datetime.now(UTC))
+    put(park, [park.points[LEVEL]], datetime.now(UTC).replace(hour=12))
     [part] = await partitions.parts(database)
     for name in ("organisations", "public.points; DROP TABLE points", str(uuid4())):
         async with database.transaction(None, role=Role.INGEST) as tx:

@@ -97,3 +97,10 @@ def test_what_is_not_known_is_loud_and_forgetting_makes_everything_so() -> None:
     assert attention.loud(*asked[:4], (NOW + timedelta(minutes=3), micros(NOW + timedelta(minutes=3)))).all()
     attention.forget()
     assert attention.loud(*asked).all()
+
+
+def test_a_device_that_was_never_heard_goes_to_the_judge_and_breaks_nothing() -> None:
+    attention, at = Attention(), (NOW, micros(NOW))
+    attention.note(DEVICE, calm([], None))
+    attention.settle({DEVICE: POINTS}, at)
+    assert attention.loud(np.array([7]), np.array([at[1]]), np.array([1.0]), np.array([192], np.int16), at).all()
