@@ -111,6 +111,11 @@ async def found_again(station: Station, ground: Ground) -> dict[str, float | Non
     raise AssertionError(said)
 
 
+# An RTU frame does not say which question it answers, so one that comes later than the line waits may meet the next one:
+# the last of them arrive while nobody asks.
+ON_ITS_WAY_S = 2.0
+
+
 @pytest.mark.parametrize("how", list(Trouble))
 async def test_a_device_that_misbehaves_gives_nothing_within_a_bound_and_is_right_again_afterwards(
     station: Station, ground: Ground, how: Trouble
@@ -125,6 +130,8 @@ async def test_a_device_that_misbehaves_gives_nothing_within_a_bound_and_is_righ
         late = how is Trouble.SLOW and isinstance(said, list) and values(said) == SHOWN  # a second try met the answer
         assert useless(said) or late
     ground.trouble(None)
+    if how is Trouble.SLOW:
+        await asyncio.sleep(ON_ITS_WAY_S)
     ground.show({GAUGE: 45.6, COUNTER: 5000.25})
     assert await found_again(station, ground) == {**SHOWN, GAUGE: 45.6, COUNTER: 5000.25}
     for gauge in (1.5, 2.5, 3.5):  # no late answer is ever taken for the next one
