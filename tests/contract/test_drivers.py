@@ -111,7 +111,7 @@ async def found_again(station: Station, ground: Ground) -> dict[str, float | Non
     raise AssertionError(said)
 
 
-# An RTU frame does not say which question it answers, so one that comes later than the line waits may meet the next one:
+# An RTU frame does not say which question it answers, so one that comes later than the line waits may meet the next:
 # the last of them arrive while nobody asks.
 ON_ITS_WAY_S = 2.0
 
