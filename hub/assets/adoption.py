@@ -41,7 +41,8 @@ class Adoption:
 
 async def strangers(tx: Transaction) -> list[Stranger]:
     """Give who speaks without being registered, the latest first; what somebody ignores is left out."""
-    return await tx.all(Stranger, SQL["strangers"], {"most": STRANGERS_SHOWN_MAX})
+    asked = {"site": None, "gateway": None, "device": None, "most": STRANGERS_SHOWN_MAX}
+    return await tx.all(Stranger, SQL["strangers"], asked)
 
 
 async def unsettled(tx: Transaction) -> list[HeldCount]:
@@ -51,8 +52,8 @@ async def unsettled(tx: Transaction) -> list[HeldCount]:
 
 async def stranger(tx: Transaction, site_id: UUID, gateway: str, device: str) -> Stranger:
     """Give one that speaks without being registered; raises NotFoundError."""
-    asked = {"site": site_id, "gateway": gateway, "device": device}
-    return await tx.one(Stranger, SQL["stranger"], asked, what="unregistered gateway or device")
+    asked = {"site": site_id, "gateway": gateway, "device": device, "most": 1}
+    return await tx.one(Stranger, SQL["strangers"], asked, what="unregistered gateway or device")
 
 
 async def adopt_gateway(tx: Transaction, found: Stranger) -> None:

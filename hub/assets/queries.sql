@@ -159,6 +159,7 @@ SELECT p.id, p.code, p.unit, d.code AS device, d.name_zh, d.name_en, d.commodity
 FROM points p JOIN devices d ON d.id = p.device_id JOIN spaces s ON s.id = d.space_id
 WHERE p.kind = 'counter' ORDER BY p.code;
 
+-- Who is to be listed, or the very one that is asked for.
 -- name: strangers
 SELECT t.site_id, s.code AS site, t.gateway, t.device, t.declares, t.first_seen_at, t.last_seen_at,
        g.id IS NOT NULL AS gateway_known, coalesce(h.held, 0) AS held, coalesce(h.readings, 0) AS readings
@@ -167,20 +168,12 @@ LEFT JOIN gateways g ON g.site_id = t.site_id AND g.code = t.gateway
 LEFT JOIN LATERAL (
     SELECT count(*)::int AS held, sum(readings)::bigint AS readings FROM held_frames
     WHERE gateway_id = g.id AND device = t.device AND measure IS NULL) h ON true
-WHERE NOT t.ignored
-  AND CASE WHEN t.device = '' THEN g.id IS NULL
+WHERE CASE WHEN %(site)s::uuid IS NOT NULL
+           THEN (t.site_id, t.gateway, t.device) = (%(site)s::uuid, %(gateway)s::text, %(device)s::text)
+           WHEN t.ignored THEN false
+           WHEN t.device = '' THEN g.id IS NULL
            ELSE NOT EXISTS (SELECT FROM devices WHERE gateway_id = g.id AND code = t.device) END
 ORDER BY t.last_seen_at DESC, t.gateway, t.device LIMIT %(most)s;
-
--- name: stranger
-SELECT t.site_id, s.code AS site, t.gateway, t.device, t.declares, t.first_seen_at, t.last_seen_at,
-       g.id IS NOT NULL AS gateway_known, coalesce(h.held, 0) AS held, coalesce(h.readings, 0) AS readings
-FROM strangers t JOIN sites s ON s.id = t.site_id
-LEFT JOIN gateways g ON g.site_id = t.site_id AND g.code = t.gateway
-LEFT JOIN LATERAL (
-    SELECT count(*)::int AS held, sum(readings)::bigint AS readings FROM held_frames
-    WHERE gateway_id = g.id AND device = t.device AND measure IS NULL) h ON true
-WHERE t.site_id = %(site)s AND t.gateway = %(gateway)s AND t.device = %(device)s;
 
 -- name: drop_stranger
 DELETE FROM strangers WHERE site_id = %(site)s AND gateway = %(gateway)s AND device = %(device)s;

@@ -6,19 +6,7 @@ Source: Eclipse Sparkplug 3.0.0, section 6.4.  What is not of that form is given
 from dataclasses import dataclass, field
 from typing import Any
 
-from google.protobuf.message import DecodeError
-
-from rules.wire.schema import PayloadMessage
-from rules.wire.sparkplug import (
-    METRICS_MAX,
-    PAYLOAD_BYTES_MAX,
-    DataType,
-    MalformedPayloadError,
-    Metric,
-    Payload,
-    read_metric,
-    read_time,
-)
+from rules.wire.sparkplug import DataType, Metric, Payload, read_message, read_metric, read_payload
 
 _DOUBLE = int(DataType.DOUBLE)
 
@@ -38,18 +26,9 @@ class Plain:
 
 def decode_data(data: bytes) -> tuple[Payload, Plain]:
     """Read a payload: its plain readings in columns, the rest as metrics; raises MalformedPayloadError."""
-    if len(data) > PAYLOAD_BYTES_MAX:
-        raise MalformedPayloadError(f"payload of {len(data)} bytes is above the limit of {PAYLOAD_BYTES_MAX}")
-    try:
-        message: Any = PayloadMessage.FromString(data)
-    except DecodeError as error:
-        raise MalformedPayloadError("bytes are not a Sparkplug B payload") from error
-    metrics = message.metrics
-    if len(metrics) > METRICS_MAX:
-        raise MalformedPayloadError(f"{len(metrics)} metrics are above the limit of {METRICS_MAX}")
-    plain, rest = _split(metrics)
-    at = read_time(message.timestamp) if message.HasField("timestamp") else None
-    return Payload(at, message.seq if message.HasField("seq") else None, tuple(rest)), plain
+    message = read_message(data)
+    plain, rest = _split(message.metrics)
+    return read_payload(message, tuple(rest)), plain
 
 
 def _split(metrics: Any) -> tuple[Plain, list[Metric]]:

@@ -124,6 +124,12 @@ def _write(out: Any, metric: Metric) -> None:
 
 def decode(data: bytes) -> Payload:
     """Read a payload; raises MalformedPayloadError with the reason."""
+    message = read_message(data)
+    return read_payload(message, tuple(read_metric(metric) for metric in message.metrics))
+
+
+def read_message(data: bytes) -> Any:
+    """Give a payload's message as protobuf has it, within our limits; raises MalformedPayloadError."""
     if len(data) > PAYLOAD_BYTES_MAX:
         raise MalformedPayloadError(f"payload of {len(data)} bytes is above the limit of {PAYLOAD_BYTES_MAX}")
     try:
@@ -132,10 +138,15 @@ def decode(data: bytes) -> Payload:
         raise MalformedPayloadError("bytes are not a Sparkplug B payload") from error
     if len(message.metrics) > METRICS_MAX:
         raise MalformedPayloadError(f"{len(message.metrics)} metrics are above the limit of {METRICS_MAX}")
+    return message
+
+
+def read_payload(message: Any, metrics: tuple[Metric, ...]) -> Payload:
+    """Give the payload of a message with these metrics; raises MalformedPayloadError."""
     return Payload(
         at=read_time(message.timestamp) if message.HasField("timestamp") else None,
         seq=message.seq if message.HasField("seq") else None,
-        metrics=tuple(read_metric(metric) for metric in message.metrics),
+        metrics=metrics,
     )
 
 
